@@ -1,0 +1,61 @@
+"""Filters as developers write them: ``{"lang": "ja", "category": "shop/returns", "tags": ["送料"]}``.
+
+Values of one field are alternatives, fields must all match, a category covers what is below it. One
+:class:`~kbsearch.model.Filter` gives both legs the same rows.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from kbsearch.errors import BadQuery
+from kbsearch.model import Filter
+
+__all__ = ["FilterLike", "parse_filter"]
+
+FilterLike = Filter | Mapping[str, str | Iterable[str]] | None
+
+_FIELDS: Final = {"lang": "lang", "category": "category", "tag": "tags", "tags": "tags", "kind": "kind"}
+
+
+def parse_filter(given: FilterLike) -> Filter:
+    """Read a filter.
+
+    Raises
+    ------
+    BadQuery
+        For an unknown field or a value that is no text; the message names what is allowed.
+    """
+    if given is None:
+        return Filter()
+    if isinstance(given, Filter):
+        return given
+    if not isinstance(given, Mapping):
+        raise BadQuery(f"A filter is a mapping such as {{'lang': 'ja'}}, not {type(given).__name__}.")
+    values: dict[str, tuple[str, ...]] = {}
+    for key, value in given.items():
+        if key not in _FIELDS:
+            raise BadQuery(f"There is no filter “{key}”. Known are: lang, category, tags, kind.")
+        texts = tuple(_clean(key, text) for text in _texts(key, value))
+        values[_FIELDS[key]] = tuple(text for text in texts if text)
+    return Filter(**values)
+
+
+def _texts(key: str, value: object) -> tuple[str, ...]:
+    items = (value,) if isinstance(value, str) or value is None else value
+    if not isinstance(items, Iterable):
+        raise BadQuery(f"The filter “{key}” takes a text or a list of texts, not {value!r}.")
+    texts = tuple("" if item is None else item for item in items)
+    for item in texts:
+        if not isinstance(item, str):
+            raise BadQuery(f"The filter “{key}” takes texts, not {item!r}.")
+    return texts
+
+
+def _clean(key: str, text: str) -> str:
+    text = unicodedata.normalize("NFC", text).strip()
+    if key == "category":
+        return "/".join(part.strip() for part in text.split("/") if part.strip())
+    return text.lower() if key in {"lang", "kind"} else text

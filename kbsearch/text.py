@@ -1,0 +1,264 @@
+"""The one analyser: text in, two token streams out, each token with its span in the *original* text.
+
+Words
+    Japanese runs go through SudachiPy (split mode A) and are named by their ``normalized_form``, without particles,
+    auxiliaries and symbols; other words are lower-cased, and ASCII words are stemmed (Snowball English).
+Grams
+    Character bigrams of kana and kanji runs, with katakana folded to hiragana, a final prolonged sound mark dropped
+    and iteration marks written out; other words as they are, lower-cased, and joined across a hyphen.
+
+Use: ``analyse(text)`` at build time, for questions and for highlights alike. The language of a text is never guessed:
+a run of Japanese script is Japanese, whatever surrounds it.
+
+Never: change what comes out without raising ``VERSION``. An index remembers :func:`fingerprint` and is refused by
+an analyser that would cut its words in another way.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import Stemmer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sudachipy import Dictionary, Tokenizer
+
+__all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "normalise"]
+
+VERSION = 1
+
+Span = tuple[int, int]
+"""First and one-past-last character of a token in the original text."""
+
+_JA = (
+    "\u3005-\u3007\u3041-\u3096\u309d\u309e\u30a1-\u30fa\u30fc-\u30fe"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUN = re.compile(
+    rf"(?P<ja>[{_JA}][{_JA}・]*)"  # a middle dot separates words of one katakana term: ソフト・ウェア
+    r"|(?P<number>\d+(?:,\d{3})+(?!\d))"  # 1,000 is one number, 1000
+    rf"|(?P<word>(?:(?![{_JA}])[^\W_])+(?:'(?:(?![{_JA}])[^\W_])+)*)"
+)
+# A cluster is what NFKC may compose: a base with the marks behind it, half-width voicing marks and jamo included.
+_CLUSTER = re.compile(
+    r".[\u0300-\u036f\u1160-\u11ff\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef]*", re.DOTALL
+)
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
+)
+_LONG_MARK_LOOKALIKES = re.compile("(?<=[\u30a1-\u30fa])[―−─](?=[\u30a1-\u30fa]|\\b|$)")
+_APOSTROPHES = str.maketrans("’ʼ＇", "'''")
+
+_SUDACHI_CHARS = 8_000  # SudachiPy refuses an input of more than 49,149 bytes; four bytes a character at most
+_SKIPPED_POS = frozenset({"助詞", "助動詞", "補助記号", "空白", "記号"})
+_SKIPPED_FORMS = frozenset({"御", "為る", "居る", "有る"})  # honorific prefix and the emptiest verbs
+_MIN_LONG_KATAKANA = 4  # サーバー loses its last mark, キー and コピー keep theirs
+_MAX_TERM_CHARS = 64  # an address or a base64 line is no word; its head is enough to find it by
+_KATA_TO_HIRA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)} | {0x30FD: 0x309D, 0x30FE: 0x309E}
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One stream: ``terms[i]`` was read from ``text[spans[i][0]:spans[i][1]]`` of the original text."""
+
+    terms: tuple[str, ...]
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Both streams of one text."""
+
+    words: Tokens
+    grams: Tokens
+
+
+def analyse(text: str) -> Analysis:
+    """Cut a text into words and grams.
+
+    Parameters
+    ----------
+    text
+        Any string, of any length; linear in it.
+
+    Returns
+    -------
+    Analysis
+        Spans ascend by their start and slice the original ``text``. A term holds no white space.
+    """
+    normal, origin = normalise(text)
+    words: list[tuple[str, int, int]] = []
+    grams: list[tuple[str, int, int]] = []
+    for match in _RUN.finditer(normal):
+        run, start = match.group(), match.start()
+        if match.lastgroup == "ja":
+            words.extend(_japanese_words(run, start))
+            grams.extend(_bigrams(run, start))
+        elif match.lastgroup == "number":
+            number = run.replace(",", "")
+            words.append((number, start, match.end()))
+            grams.append((number, start, match.end()))
+        else:
+            words.append((_stem(run), start, match.end()))
+            grams.append((run[:_MAX_TERM_CHARS], start, match.end()))
+    grams.extend(_joined(normal, grams))
+    grams.sort(key=lambda gram: (gram[1], gram[2]))
+    return Analysis(_tokens(words, origin), _tokens(grams, origin))
+
+
+@cache
+def fingerprint() -> str:
+    """Name everything that decides how text is cut: this module's version, the dictionary, the stemmer."""
+    parts = {
+        "analyser": str(VERSION),
+        "sudachipy": metadata.version("SudachiPy"),
+        "sudachidict-core": metadata.version("SudachiDict-core"),
+        "pystemmer": metadata.version("PyStemmer"),
+    }
+    return " ".join(f"{name}/{version}" for name, version in parts.items())
+
+
+def normalise(text: str) -> tuple[str, list[Span] | None]:
+    """NFKC and lower case, without invisible characters.
+
+    Returns
+    -------
+    normal
+        The normalised text.
+    origin
+        ``origin[i]`` is the span of ``text`` from which character ``i`` of ``normal`` came; ``None`` where both
+        have the same places.
+    """
+    if text.isascii():
+        return text.lower(), None
+    lowered = text.translate(_APOSTROPHES).lower()
+    if len(lowered) == len(text) and unicodedata.is_normalized("NFKC", lowered) and not _INVISIBLE.search(lowered):
+        return _LONG_MARK_LOOKALIKES.sub("ー", lowered), None
+    pieces: list[str] = []
+    origin: list[Span] = []
+    for cluster in _CLUSTER.finditer(text):
+        raw = cluster.group()
+        piece = raw if raw.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", raw)).translate(_APOSTROPHES)
+        piece = piece.lower()
+        pieces.append(piece)
+        origin.extend([cluster.span()] * len(piece))
+    return _LONG_MARK_LOOKALIKES.sub("ー", "".join(pieces)), origin
+
+
+def _tokens(found: list[tuple[str, int, int]], origin: list[Span] | None) -> Tokens:
+    terms = tuple(term for term, _, _ in found)
+    if origin is None:
+        return Tokens(terms, tuple((start, end) for _, start, end in found))
+    return Tokens(terms, tuple((origin[start][0], origin[end - 1][1]) for _, start, end in found))
+
+
+def _japanese_words(run: str, offset: int) -> Iterator[tuple[str, int, int]]:
+    tokenizer = _sudachi()
+    for base in range(0, len(run), _SUDACHI_CHARS):
+        for morpheme in tokenizer.tokenize(run[base : base + _SUDACHI_CHARS]):
+            if morpheme.part_of_speech()[0] in _SKIPPED_POS:
+                continue
+            form = "".join(morpheme.normalized_form().lower().split())
+            if form and form not in _SKIPPED_FORMS:
+                yield form[:_MAX_TERM_CHARS], offset + base + morpheme.begin(), offset + base + morpheme.end()
+
+
+def _bigrams(run: str, offset: int) -> Iterator[tuple[str, int, int]]:
+    folded = _fold_run(run)
+    if len(folded) == 1:
+        char, place = folded[0]
+        yield char, offset + place, offset + place + 1
+    for (first, start), (second, end) in pairwise(folded):
+        yield first + second, offset + start, offset + end + 1
+
+
+def _fold_run(run: str) -> list[tuple[str, int]]:
+    """Characters of a run with their places: spelling variants of one word fold to the same characters."""
+    folded: list[tuple[str, int]] = []
+    katakana = 0  # length of the katakana word that ends here
+    for place, char in enumerate(run):
+        is_katakana = "\u30a1" <= char <= "\u30fc"
+        katakana = katakana + 1 if is_katakana else 0
+        if char == "・":
+            continue
+        if char == "ー" and katakana >= _MIN_LONG_KATAKANA and not _is_katakana(run, place + 1):
+            continue
+        folded.append((_fold_char(char, folded), place))
+    return folded
+
+
+def _fold_char(char: str, before: list[tuple[str, int]]) -> str:
+    if char in "々ゝヽゞヾ" and before:
+        repeated = before[-1][0]
+        return unicodedata.normalize("NFC", repeated + "\u3099")[0] if char in "ゞヾ" else repeated
+    return char.translate(_KATA_TO_HIRA)
+
+
+def _is_katakana(run: str, place: int) -> bool:
+    return place < len(run) and "\u30a1" <= run[place] <= "\u30fc" and run[place] != "・"
+
+
+def _joined(normal: str, grams: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """``wi-fi`` is asked for as ``wifi``: neighbours with one hyphen between them also count as one word."""
+    return [
+        (left[0] + right[0], left[1], right[2])
+        for left, right in pairwise(grams)
+        if right[1] - left[2] == 1 and normal[left[2]] in "-‐‑" and left[0].isascii() and right[0].isascii()
+    ]
+
+
+def _stem(word: str) -> str:
+    if not word.isascii():
+        return word[:_MAX_TERM_CHARS]
+    stemmed: str = _local.stemmer().stemWord(word[:_MAX_TERM_CHARS])
+    return stemmed
+
+
+class _PerThread(threading.local):
+    """SudachiPy's and Snowball's objects keep scratch memory: one of each for every thread."""
+
+    def __init__(self) -> None:
+        self._tokenizer: Tokenizer | None = None
+        self._stemmer: Stemmer.Stemmer | None = None
+
+    def tokenizer(self) -> Tokenizer:
+        if self._tokenizer is None:
+            from sudachipy import SplitMode
+
+            self._tokenizer = _dictionary().tokenizer(mode=SplitMode.A)
+        return self._tokenizer
+
+    def stemmer(self) -> Stemmer.Stemmer:
+        if self._stemmer is None:
+            self._stemmer = Stemmer.Stemmer("english", 20_000)
+        return self._stemmer
+
+
+_local = _PerThread()
+_dictionary_lock = threading.Lock()
+
+
+def _sudachi() -> Tokenizer:
+    return _local.tokenizer()
+
+
+def _dictionary() -> Dictionary:
+    with _dictionary_lock:
+        return _open_dictionary()
+
+
+@cache
+def _open_dictionary() -> Dictionary:
+    """Open on the first Japanese word: a question in English never pays for it."""
+    from sudachipy import Dictionary
+
+    return Dictionary()
