@@ -1,0 +1,249 @@
+"""Headings, anchors and the shapes of question/answer units."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kbsearch.markdown import parse_article
+from kbsearch.markdown.slug import Slugger, slugify
+
+if TYPE_CHECKING:
+    from kbsearch.model import Article
+
+Unit = tuple[str, str, tuple[int, int]]
+
+
+def parse(text: str, path: str = "a.md", front: str = "") -> Article:
+    return parse_article((f"---\n{front}\n---\n{text}" if front else text).encode(), path)[0]
+
+
+def outline(article: Article) -> list[tuple[str, tuple[str, ...], tuple[int, int]]]:
+    return [(section.anchor, section.headings, section.lines) for section in article.sections]
+
+
+def units(text: str, path: str = "a.md") -> list[Unit]:
+    """Question, answer and lines of every unit."""
+    article = parse(text, path)
+    answers = dict.fromkeys(range(len(article.sections)), "")
+    for passage in article.passages:
+        answers[passage.section] += passage.text
+    return [
+        (section.heading, answers[number], section.lines)
+        for number, section in enumerate(article.sections)
+        if section.kind == "qa"
+    ]
+
+
+def test_sections_follow_the_headings_and_the_title_is_none() -> None:
+    article = parse(
+        "# 返品\n\nはじめに。\n\n## 期限\n\n14日。\n\n### 例外\n\n食品。\n\n送料\n----\n\n無料。\n", front="title: 返品"
+    )
+    assert outline(article) == [
+        ("", (), (6, 6)),
+        ("期限", ("期限",), (8, 10)),
+        ("例外", ("期限", "例外"), (12, 14)),
+        ("送料", ("送料",), (16, 19)),
+    ]
+    assert [section.level for section in article.sections] == [0, 2, 3, 2]
+    assert article.sections[3].markdown == "送料\n----\n\n無料。"
+
+
+def test_a_heading_that_differs_from_the_title_is_a_section() -> None:
+    assert outline(parse("# 返品について\n\n本文\n", front="title: 返品")) == [
+        ("返品について", ("返品について",), (4, 6))
+    ]
+
+
+def test_width_and_case_do_not_tell_a_title_from_its_heading() -> None:
+    assert outline(parse("# FAQ の使い方\n\n本文\n", front="title: ＦＡＱ　の使い方")) == [("", (), (6, 6))]
+
+
+def test_only_headings_at_the_top_level_open_sections() -> None:
+    text = "本文\n\n```\n# コード\n```\n\n> # 引用\n\n- # 項目\n\n::: note\n# 枠\n:::\n\n## 本当の見出し\n"
+    assert [section.heading for section in parse(text).sections] == ["", "本当の見出し"]
+
+
+def test_a_heading_is_plain_text() -> None:
+    assert parse("x\n\n## **太字** と [`kb`](u) <b>*x*</b> ![図](i.png)\n").sections[1].heading == "太字 と kb x 図"
+
+
+def test_a_heading_in_html_is_a_heading_with_its_id() -> None:
+    article = parse('本文\n\n<h2 id="limit">期限</h2>\n\n14日。\n')
+    assert outline(article)[1] == ("limit", ("期限",), (3, 5))
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [
+        ("返品・交換 の期限", "返品交換-の期限"),
+        ("Hello, World!", "hello-world"),
+        ("a  b - c_d", "a--b---c_d"),
+        ("よくある質問（FAQ）", "よくある質問faq"),
+        ("デバイス", "デバイス"),
+        ("C++ & C#", "c--c"),
+        ("🎉", "section"),
+        ("Ä É", "ä-é"),
+    ],
+)
+def test_anchors_follow_the_rule_of_github(heading: str, anchor: str) -> None:
+    assert slugify(heading) == anchor
+
+
+def test_equal_headings_get_numbers_that_never_meet_a_natural_one() -> None:
+    slugger = Slugger()
+    assert [slugger.claim(each) for each in ["x", "x-1", "x", "x", "x-1"]] == ["x", "x-1", "x-2", "x-3", "x-1-1"]
+
+
+def test_an_explicit_id_is_kept_even_if_an_earlier_heading_would_have_it() -> None:
+    article = parse("本文\n\n## limit\n\n## 期限 {#limit}\n\n14日。\n", front="title: 返品")
+    assert [(section.anchor, section.heading) for section in article.sections[1:]] == [
+        ("limit-1", "limit"),
+        ("limit", "期限"),
+    ]
+
+
+def test_levels_may_jump() -> None:
+    article = parse("本文\n\n# A\n\n###### B\n\n## C\n\n#\n\n### D\n", front="title: 題")
+    assert [section.headings for section in article.sections[1:]] == [("A",), ("A", "B"), ("A", "C"), (), ("D",)]
+
+
+def test_a_question_heading_is_a_unit() -> None:
+    text = (
+        "# 案内\n\n## 返品できますか？\n\nはい。\n\n## Q2. 送料は\n\nA. 無料です。\n\n- 離島も\n\n"
+        "## 交換できますか\n\nはい。\n"
+    )
+    assert units(text) == [
+        ("返品できますか？", "はい。", (3, 5)),
+        ("送料は", "無料です。\n- 離島も", (7, 11)),
+        ("交換できますか", "はい。", (13, 15)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Q. 送料は？", "A. 無料です。"),
+        ("Q: 送料は？", "A: 無料です。"),
+        ("Q1: 送料は？", "A1: 無料です。"),
+        ("**Q.** 送料は？", "**A.** 無料です。"),
+        ("**Q. 送料は？**", "A. 無料です。"),
+        ("Ｑ：送料は？", "Ａ：無料です。"),
+        ("Ｑ１．送料は？", "Ａ１．無料です。"),
+        ("問：送料は？", "答：無料です。"),
+        ("【質問】送料は？", "【回答】無料です。"),
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\n\n"])
+def test_marked_paragraphs_are_a_unit(question: str, answer: str, between: str) -> None:
+    last = 2 + between.count("\n")
+    text = f"# 送料\n{question}{between}{answer}\n"
+    assert units(text) == [("送料は？", "無料です。", (2, last))]
+
+
+def test_an_answer_runs_to_the_next_question_or_heading() -> None:
+    text = (
+        "# 案内\n\nQ. 一つ目\n\nA. 答え。\n\n- 項目\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+        "Q. 二つ目\nA. 答え。\n\n## 次\n\n本文\n"
+    )
+    assert units(text) == [
+        ("一つ目", "答え。\n- 項目\na | b\n1 | 2", (3, 11)),
+        ("二つ目", "答え。", (13, 14)),
+    ]
+
+
+def test_questions_and_answers_may_be_list_items() -> None:
+    text = "# 案内\n\n- Q: 送料は？\n- A: 無料です。\n- Q: 期限は？\n\n  A: 14日です。\n"
+    assert units(text) == [("送料は？", "無料です。", (3, 4)), ("期限は？", "14日です。", (5, 7))]
+
+
+def test_bold_questions_are_units_where_there_are_several() -> None:
+    text = "# 案内\n\n**送料は？**\n\n無料です。\n\n**期限は？**\n\n14日です。\n"
+    assert units(text) == [("送料は？", "無料です。", (3, 5)), ("期限は？", "14日です。", (7, 9))]
+
+
+def test_a_definition_list_of_questions_is_units() -> None:
+    text = "# 案内\n\n送料は？\n: 無料です。\n\n期限は？\n: 14日です。\n\n    延長できます。\n"
+    assert units(text) == [("送料は？", "無料です。", (3, 4)), ("期限は？", "14日です。\n延長できます。", (6, 9))]
+
+
+def test_a_glossary_is_no_faq() -> None:
+    article = parse("# 用語\n\n返品\n: 送り返すこと。\n\n交換\n: 取り替えること。\n")
+    assert units("# 用語\n\n返品\n: 送り返すこと。\n") == []
+    assert article.passages[0].text == "返品\n送り返すこと。\n交換\n取り替えること。"
+
+
+def test_details_are_units_with_their_markdown() -> None:
+    text = (
+        "# 案内\n\n<details>\n<summary>送料は<b>？</b></summary>\n\n**無料**です。\n\n- 離島も\n\n</details>\n\n"
+        "<details><summary>期限</summary><p>14日<br>です。</p><script>x()</script></details>\n\n終わりに。\n"
+    )
+    assert units(text) == [("送料は？", "無料です。\n- 離島も", (3, 10)), ("期限", "14日\nです。", (12, 12))]
+    assert parse(text).passages[0].text == "終わりに。"
+
+
+def test_a_single_box_that_does_not_ask_is_an_aside() -> None:
+    article = parse("# 案内\n\n前。\n\n<details><summary>詳しく</summary>\n\n中。\n\n</details>\n\n後。\n")
+    assert [passage.text for passage in article.passages] == ["前。\n詳しく\n中。\n後。"]
+
+
+def test_a_box_that_is_not_closed_swallows_no_heading() -> None:
+    article = parse("# 案内\n\n<details><summary>詳しく</summary>\n\n中。\n\n## 次\n\n後。\n")
+    assert [section.heading for section in article.sections] == ["", "次"]
+
+
+def test_markers_without_a_partner_are_text() -> None:
+    assert units("# 売上\n\nQ1. 第1四半期は好調。\n\n次の段落。\n\nA. 添付資料\n") == []
+
+
+@pytest.mark.parametrize("heading", ["### A. はい。", "### 回答\n\nはい。"])
+def test_a_heading_may_hold_the_answer(heading: str) -> None:
+    assert [unit[:2] for unit in units(f"# 案内\n\n## Q. できますか？\n\n{heading}\n")] == [("できますか？", "はい。")]
+
+
+def test_text_between_units_stays_with_its_section() -> None:
+    article = parse("## 送料\n\n前。\n\n無料？\n: はい。\n\n後。\n", front="title: 案内")
+    assert [(section.kind, section.headings, section.lines) for section in article.sections] == [
+        ("section", ("送料",), (4, 11)),
+        ("qa", ("送料", "無料？"), (8, 9)),
+    ]
+    assert [(passage.section, passage.text) for passage in article.passages] == [
+        (0, "前。"),
+        (0, "後。"),
+        (1, "はい。"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "kind"),
+    [
+        ("Q. a?\nA. b\n\nQ. c?\nA. d\n", "a.md", "faq"),
+        ("Q. a?\nA. b\n", "a.md", "guide"),
+        ("A long guide about many things.\n\nQ. a?\nA. b\n\nQ. c?\nA. d\n", "a.md", "guide"),
+        ("本文\n", "shop/faq.ja.md", "faq"),
+        ("本文\n", "faq/returns.md", "faq"),
+        ("本文\n", "よくある質問/送料.md", "faq"),
+    ],
+)
+def test_the_kind_is_told_by_the_text_or_the_name(text: str, path: str, kind: str) -> None:
+    assert parse(text, path).kind == kind
+
+
+def test_a_question_without_an_answer_is_reported() -> None:
+    found = parse_article("# 案内\n\n## 送料は？\n\n## 期限は？\n\n14日。\n".encode(), "a.md")[1]
+    assert [(warning.line, warning.code) for warning in found] == [(3, "faq-without-answer")]
+
+
+def test_an_english_faq_reads_like_a_japanese_one() -> None:
+    text = "# Help\n\n## Can I return it?\n\nYes, within\n14 days.\n\nQ: Who pays?\nA: We do.\n"
+    assert units(text) == [("Can I return it?", "Yes, within 14 days.", (3, 6)), ("Who pays?", "We do.", (8, 9))]
+
+
+def test_a_maze_of_ten_thousand_headings_takes_linear_time() -> None:
+    text = "".join("#" * (1 + number * 7 % 6) + " 同じ見出し\n\n本文\n\n" for number in range(10_000))
+    started = time.monotonic()
+    article = parse(text)
+    assert time.monotonic() - started < 20
+    assert len({section.anchor for section in article.sections}) == len(article.sections) > 9_000
