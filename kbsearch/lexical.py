@@ -1,0 +1,286 @@
+"""The lexical leg: BM25 over words and over grams. tantivy lives here and nowhere else.
+
+A passage is one document with two fields, ``words`` and ``grams``. Title, headings, aliases and body are one field with
+the terms of each part repeated by its weight: BM25F as weighted term frequencies before saturation (Robertson, Zaragoza
+& Taylor 2004, "Simple BM25 extension to multiple weighted fields", eq. 4), which costs one posting list a term however
+many parts there are.
+
+Scores are tantivy's BM25: k1 = 1.2, b = .75, idf = ln(1 + (N - n + .5) / (n + .5)), document length rounded down to one
+of 256 steps (Lucene's small float). ``kbsearch verify --exact`` and the tests recompute them with rank-bm25.
+
+Use: :func:`write_lexical` once, then :class:`LexicalIndex` from as many threads as you like. Filters work before
+ranking.
+
+Never: let a document or an order of tantivy's out of here; rows only. A folder is never written after it was made.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import tantivy
+
+from kbsearch.errors import IndexCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kbsearch.model import Filter, FloatArray, RowArray
+
+__all__ = ["BM25_B", "BM25_K1", "LexicalIndex", "LexicalRow", "Stream", "quantised_length", "write_lexical"]
+
+Stream = Literal["words", "grams"]
+
+BM25_K1: Final = 1.2
+BM25_B: Final = 0.75
+MAX_TERMS: Final = 64
+"""A longer question is asked by its rarest terms only: the common ones cost most and say least."""
+
+_HEAP_BYTES = 512_000_000  # one segment for some 300,000 passages; rows stay in order inside a segment
+_TIE_MARGIN = 16
+_NO_ROWS: Final = np.empty(0, dtype=np.int64)
+_NO_SCORES: Final = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalRow:
+    """What the leg knows of one passage; ``words`` and ``grams`` are terms joined by one space."""
+
+    words: str
+    grams: str
+    article: int
+    lang: str
+    kind: str
+    categories: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def write_lexical(folder: Path, rows: Iterable[LexicalRow]) -> None:
+    """Write the index of ``rows``, numbered from 0 as they come, into a new folder.
+
+    Raises
+    ------
+    OSError
+        When the disk does not take it.
+    """
+    folder.mkdir()
+    try:
+        _write_documents(folder, rows)
+    except ValueError as error:  # how tantivy reports a failed write
+        raise OSError(f"{folder.name}: {error}") from error
+    for lock in folder.glob(".tantivy-*.lock"):
+        lock.unlink()
+
+
+def _write_documents(folder: Path, rows: Iterable[LexicalRow]) -> None:
+    index = tantivy.Index(_schema(), path=str(folder))
+    writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)  # one thread keeps documents in the order of rows
+    for number, row in enumerate(rows):
+        document = tantivy.Document()
+        document.add_text("words", row.words)
+        document.add_text("grams", row.grams)
+        document.add_unsigned("row", number)
+        document.add_unsigned("article", row.article)
+        document.add_text("lang", row.lang)
+        document.add_text("kind", row.kind)
+        for category in row.categories:
+            document.add_text("category", category)
+        for tag in row.tags:
+            document.add_text("tag", tag)
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+
+
+class LexicalIndex:
+    """An open lexical leg; immutable, shared between threads.
+
+    Parameters
+    ----------
+    folder
+        As :func:`write_lexical` left it. It may be on a read-only disk.
+
+    Raises
+    ------
+    IndexCorrupt
+        When tantivy cannot read it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._schema = _schema()
+        with _as_corrupt(folder):
+            self._searcher = _open_searcher(folder)
+        self.rows: int = self._searcher.num_docs
+
+    def search(
+        self, stream: Stream, terms: Sequence[str], k: int, where: Filter | None = None, excluded: Sequence[int] = ()
+    ) -> tuple[RowArray, FloatArray]:
+        """Rank passages by BM25.
+
+        Parameters
+        ----------
+        stream
+            Which field, ``"words"`` or ``"grams"``.
+        terms
+            Analysed terms of the question; a repeated term counts as often.
+        k
+            At most so many rows.
+        where
+            Only rows that match it take part.
+        excluded
+            Article numbers that take no part.
+
+        Returns
+        -------
+        rows : int64, shape (n,), n ≤ k
+        scores : float32, shape (n,)
+            Greater than 0, descending; equal scores by ascending row.
+        """
+        query = self._query(stream, terms)
+        if query is None or k <= 0 or self.rows == 0:
+            return _NO_ROWS, _NO_SCORES
+        query = self._restricted(query, where, excluded)
+        with _as_corrupt(self._folder):
+            return self._top(query, k)
+
+    def score(self, stream: Stream, terms: Sequence[str], rows: RowArray) -> FloatArray:
+        """BM25 of the given rows, float32 in their order; 0 where no term occurs."""
+        scores = np.zeros(len(rows), dtype=np.float32)
+        query = self._query(stream, terms)
+        if query is None or len(rows) == 0:
+            return scores
+        chosen = tantivy.Query.term_set_query(self._schema, "row", [int(row) for row in rows])
+        query = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, tantivy.Query.const_score_query(chosen, 0.0)),
+                (tantivy.Occur.Must, query),
+            ]
+        )
+        with _as_corrupt(self._folder):
+            found, values = self._fetch(query, len(rows))
+        place = {int(row): index for index, row in enumerate(found)}
+        for index, row in enumerate(rows):
+            if int(row) in place:
+                scores[index] = values[place[int(row)]]
+        return scores
+
+    def ceiling(self, stream: Stream, terms: Sequence[str]) -> float:
+        """The most that BM25 can give to these terms: every term saturated, Σ idf · (k1 + 1)."""
+        return sum(count * self.idf(stream, term) * (BM25_K1 + 1) for term, count in self._chosen(stream, terms))
+
+    def idf(self, stream: Stream, term: str) -> float:
+        """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
+        n: int = self._searcher.doc_freq(stream, term)
+        return math.log(1 + (self.rows - n + 0.5) / (n + 0.5))
+
+    def _chosen(self, stream: Stream, terms: Sequence[str]) -> list[tuple[str, int]]:
+        counts = Counter(terms)
+        if len(counts) <= MAX_TERMS:
+            return list(counts.items())
+        known = {term: self._searcher.doc_freq(stream, term) for term in counts}
+        rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
+        return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
+
+    def _query(self, stream: Stream, terms: Sequence[str]) -> tantivy.Query | None:
+        parts = []
+        for term, count in self._chosen(stream, terms):
+            query = tantivy.Query.term_query(self._schema, stream, term, index_option="freq")
+            parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query))
+        return tantivy.Query.boolean_query(parts) if parts else None
+
+    def _restricted(self, query: tantivy.Query, where: Filter | None, excluded: Sequence[int]) -> tantivy.Query:
+        clauses = [(tantivy.Occur.Must, query)]
+        fields = {} if where is None else {"lang": where.lang, "kind": where.kind, "category": where.category}
+        if where is not None:
+            fields["tag"] = where.tags
+        for field, values in fields.items():
+            if values:
+                terms = tantivy.Query.term_set_query(self._schema, field, list(values))
+                clauses.append((tantivy.Occur.Must, tantivy.Query.const_score_query(terms, 0.0)))
+        if excluded:
+            articles = tantivy.Query.term_set_query(self._schema, "article", list(excluded))
+            clauses.append((tantivy.Occur.MustNot, articles))
+        return query if len(clauses) == 1 else tantivy.Query.boolean_query(clauses)
+
+    def _top(self, query: tantivy.Query, k: int) -> tuple[RowArray, FloatArray]:
+        """The k best in the total order; fetches more until the k-th is told apart from what was not fetched."""
+        limit = k + _TIE_MARGIN
+        while True:
+            rows, scores = self._fetch(query, limit)
+            if len(rows) < limit or scores[-1] < scores[k - 1] or limit >= self.rows:
+                break
+            limit *= 4
+        order = np.lexsort((rows, -scores))[:k]
+        return rows[order], scores[order]
+
+    def _fetch(self, query: tantivy.Query, limit: int) -> tuple[RowArray, FloatArray]:
+        hits = self._searcher.search(query, limit=limit, count=False).hits
+        if not hits:
+            return _NO_ROWS, _NO_SCORES
+        rows = np.array(self._searcher.fast_field_values("row", [address for _, address in hits]), dtype=np.int64)
+        scores = np.array([score for score, _ in hits], dtype=np.float32)
+        positive = scores > 0
+        return (rows, scores) if positive.all() else (rows[positive], scores[positive])
+
+
+def quantised_length(length: int) -> int:
+    """The document length that BM25 sees: ``length`` rounded down as its one byte stores it.
+
+    Lengths below 40 are exact; above, they keep the top four bits (Lucene's ``SmallFloat.intToByte4``).
+    """
+    free = 24  # values that are stored as they are before the float part begins
+    if length < free:
+        return length
+    rest = length - free
+    bits = rest.bit_length()
+    kept = 4
+    if bits <= kept:
+        return length
+    shift = bits - kept
+    return free + ((rest >> shift) << shift)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for stream in ("words", "grams"):
+        builder.add_text_field(stream, tokenizer_name="whitespace", index_option="freq")
+    for number in ("row", "article"):
+        builder.add_unsigned_field(number, indexed=True, fast=True)
+    for field in ("lang", "kind", "category", "tag"):
+        builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+def _open_searcher(folder: Path) -> tantivy.Searcher:
+    """Open through a folder of links: tantivy wants to create a lock file, and ours may be read-only."""
+    view = Path(tempfile.mkdtemp(prefix="kbsearch-"))
+    try:
+        for file in folder.iterdir():
+            (view / file.name).symlink_to(file.resolve())
+        index = tantivy.Index.open(str(view))
+        index.config_reader(reload_policy="manual", num_warmers=0)  # no thread that watches the folder
+        return index.searcher()
+    finally:
+        shutil.rmtree(view, ignore_errors=True)  # the segment files stay mapped
+
+
+@contextmanager
+def _as_corrupt(folder: Path) -> Iterator[None]:
+    """Tantivy reports damage as ValueError, as OSError, or as a Rust panic, which is a BaseException."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, ValueError | OSError) or type(error).__name__ == "PanicException":
+            raise IndexCorrupt(
+                folder, "a readable lexical index", str(error).splitlines()[0] if str(error) else "none"
+            ) from error
+        raise

@@ -1,0 +1,123 @@
+"""The folder of articles: which files there are, and their bytes.
+
+Only ``.md`` and ``.markdown`` files count, in order of path; names that begin with a dot are not ours. Links are
+followed, but a folder is entered once, so that a loop ends and twins by link are not indexed twice.
+
+Never: let one unreadable file stop the others. What cannot be read is an :class:`~kbsearch.errors.ArticleError` for
+that file alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kbsearch.errors import ArticleError, ConfigError
+from kbsearch.model import ArticleWarning
+
+__all__ = ["Source", "read_source", "scan"]
+
+_SUFFIXES: Final = (".md", ".markdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that may be an article. ``path`` is relative to the articles folder, with ``/``, in NFC."""
+
+    path: str
+    file: Path
+
+
+def scan(folder: Path) -> tuple[list[Source], list[ArticleWarning]]:
+    """List the sources below a folder, in order of path.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigError(folder, "there is no such folder of articles")
+    sources: list[Source] = []
+    warnings: list[ArticleWarning] = []
+    entered: set[tuple[int, int]] = set()
+    pending: list[Path] = [folder]
+    links: list[Path] = []
+    while pending or links:
+        current = pending.pop() if pending else links.pop()  # a real folder gives its files their names, not a link
+        identity = current.stat()
+        if (identity.st_dev, identity.st_ino) in entered:
+            message = "this folder was already read under another name (a link that leads back?)"
+            warnings.append(ArticleWarning(_relative(current, folder), 0, "repeated-folder", message))
+            continue
+        entered.add((identity.st_dev, identity.st_ino))
+        try:
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError as error:
+            reason = f"cannot read the folder: {error.strerror}"
+            warnings.append(ArticleWarning(_relative(current, folder), 0, "unreadable", reason, fatal=True))
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                (links if entry.is_symlink() else pending).append(Path(entry.path))
+            elif entry.name.lower().endswith(_SUFFIXES):
+                _add(Path(entry.path), folder, sources, warnings)
+    sources.sort(key=lambda source: source.path)
+    return sources, warnings
+
+
+def read_source(source: Source, limit: int) -> tuple[bytes, str]:
+    """Bytes and SHA-256 (hexadecimal) of a source.
+
+    Raises
+    ------
+    ArticleError
+        When it cannot be read or is larger than ``limit`` bytes.
+    """
+    try:
+        size = source.file.stat().st_size
+        if size > limit:
+            raise ArticleError(source.path, 0, f"the file has {size:,} bytes; at most {limit:,} are read")
+        raw = source.file.read_bytes()
+    except OSError as error:
+        raise ArticleError(source.path, 0, f"cannot read the file: {error.strerror}") from error
+    return raw, hashlib.sha256(raw).hexdigest()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _add(file: Path, folder: Path, sources: list[Source], warnings: list[ArticleWarning]) -> None:
+    path = _relative(file, folder)
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        warnings.append(ArticleWarning(path, 0, "unreadable", f"cannot read the file: {error.strerror}", fatal=True))
+        return
+    if not stat.S_ISREG(mode):
+        warnings.append(ArticleWarning(path, 0, "unreadable", "this is no regular file", fatal=True))
+    elif not _is_text(file.name):
+        message = "the name is not valid UTF-8; rename the file"
+        warnings.append(ArticleWarning(path, 0, "bad-file-name", message, fatal=True))
+    else:
+        sources.append(Source(path, file))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    text = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") if not _is_text(text) else text
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)

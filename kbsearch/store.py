@@ -1,0 +1,324 @@
+"""A generation on disk: write, publish, open, verify, collect. The only module that knows file names.
+
+::
+
+    indexes/<name>/CURRENT          "gen-000042", replaced by one rename
+                  /LOCK             held by the one writer (flock); its text says who
+                  /encoded.journal  vectors of an unfinished build, dropped when it is published
+                  /gen-000042/      never written after it was published
+
+Publishing writes everything into ``tmp-<uuid>``, syncs each file, renames the folder, and replaces ``CURRENT``; a crash
+at any point leaves the old generation in force and at most a folder that the next writer removes. A reader holds a
+shared lock on its generation's manifest, which keeps the collector away.
+
+Use: ``with Store(path).writing() as draft: …; draft.publish(manifest)`` and ``Store(path).open()``.
+
+Never: change a published file; read the clock; pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import uuid
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexLocked, IndexNotFound, IndexUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
+
+FORMAT: Final = 1
+"""Version of the layout below; an index of another version is refused."""
+
+_CURRENT: Final = "CURRENT"
+_LOCK: Final = "LOCK"
+_MANIFEST: Final = "manifest.json"
+_KEPT_GENERATIONS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the parts of one generation are."""
+
+    folder: Path
+
+    @property
+    def content(self) -> Path:
+        """The SQLite file of articles, sections and passages."""
+        return self.folder / "content.sqlite"
+
+    @property
+    def lexical(self) -> Path:
+        """The folder of the lexical leg."""
+        return self.folder / "lexical"
+
+    @property
+    def vectors(self) -> Path:
+        """The vectors of all rows."""
+        return self.folder / "vectors.npy"
+
+    @property
+    def graph(self) -> Path:
+        """The derived index of the dense leg; missing when an exact scan is enough."""
+        return self.folder / "dense.faiss"
+
+    @property
+    def article_column(self) -> Path:
+        """Article number of every row, int32."""
+        return self.folder / "columns" / "article.npy"
+
+
+class Generation:
+    """A published generation, held open: it stays on disk while this object lives.
+
+    Attributes
+    ----------
+    name
+        ``gen-000042``.
+    files
+        Its parts.
+    manifest
+        What its build wrote about it: ``format``, ``fingerprints``, ``counts``, ``files`` and more.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], descriptor: int) -> None:
+        self.name = folder.name
+        self.files = Files(folder)
+        self.manifest = manifest
+        self._release = weakref.finalize(self, os.close, descriptor)
+
+    def close(self) -> None:
+        """Let the collector have it."""
+        self._release()
+
+    def damage(self) -> list[IndexCorrupt]:
+        """Compare every file with its checksum; empty when all is well. Reads the whole generation."""
+        found = []
+        for name, (size, checksum) in self.manifest["files"].items():
+            file = self.files.folder / name
+            try:
+                if file.stat().st_size != size:
+                    found.append(IndexCorrupt(file, f"{size} bytes", f"{file.stat().st_size}"))
+                elif (actual := _sha256(file)) != checksum:
+                    found.append(IndexCorrupt(file, f"SHA-256 {checksum[:16]}…", f"{actual[:16]}…"))
+            except OSError as error:
+                found.append(IndexCorrupt(file, f"{size} bytes", error.strerror or str(error)))
+        return found
+
+
+class Draft:
+    """A generation that is being written; see :meth:`Store.writing`."""
+
+    def __init__(self, root: Path, folder: Path, number: int) -> None:
+        self._root = root
+        self._folder = folder
+        self._number = number
+        self.files = Files(folder)
+        self.files.article_column.parent.mkdir()
+
+    def publish(self, manifest: Mapping[str, Any]) -> str:
+        """Make it the current generation; returns its name.
+
+        ``manifest`` is completed with format, file sizes and checksums. After this the draft's paths are gone.
+        """
+        files = sorted(file for file in self._folder.rglob("*") if file.is_file())
+        for file in files:
+            _sync(file)
+        complete = {
+            "format": FORMAT,
+            **manifest,
+            "files": {str(f.relative_to(self._folder)): [f.stat().st_size, _sha256(f)] for f in files},
+        }
+        complete["checksum"] = _checksum(complete)
+        _write_synced(self._folder / _MANIFEST, json.dumps(complete, ensure_ascii=False, indent=1) + "\n")
+        for folder in {self._folder, *(file.parent for file in files)}:
+            _sync(folder)
+        name = f"gen-{self._number:06d}"
+        self._folder.rename(self._root / name)
+        _sync(self._root)
+        pointer = self._root / f"{_CURRENT}.{uuid.uuid4().hex}"
+        _write_synced(pointer, name + "\n")
+        pointer.replace(self._root / _CURRENT)
+        _sync(self._root)
+        return name
+
+
+class Store:
+    """The folder of one index. Making one touches nothing."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    @property
+    def journal(self) -> Path:
+        """Where an unfinished build keeps the vectors it has."""
+        return self.root / "encoded.journal"
+
+    def open(self) -> Generation:
+        """Open the current generation, checking its format and the sizes of its files.
+
+        Raises
+        ------
+        IndexNotFound, IndexCorrupt, IndexIncompatible
+        """
+        while True:
+            name = self._current_name()
+            folder = self.root / name
+            try:
+                descriptor = os.open(folder / _MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if self._current_name() == name:
+                    raise IndexCorrupt(
+                        folder / _MANIFEST, "the manifest of the current generation", "no file"
+                    ) from None
+                continue  # published over and collected since CURRENT was read
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_nlink == 0:
+                os.close(descriptor)
+                continue
+            try:
+                return Generation(folder, _read_manifest(folder), descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Draft]:
+        """Hold the writer's lock and give a draft; what is not published by the end is removed.
+
+        Raises
+        ------
+        IndexLocked
+            When another process is writing.
+        IndexUnwritable
+            When the disk is full or does not let us write, here or anywhere in the body.
+        """
+        try:
+            with self._lock():
+                self._sweep()
+                folder = self.root / f"tmp-{uuid.uuid4().hex}"
+                folder.mkdir()
+                try:
+                    yield Draft(self.root, folder, self._next_number())
+                    self._collect()
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise IndexUnwritable(self.root, error.strerror or str(error)) from error
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, 200).decode("utf-8", "replace").strip()
+                raise IndexLocked(self.root, owner or "another process") from None
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    def _current_name(self) -> str:
+        try:
+            name = (self.root / _CURRENT).read_text("utf-8", "replace").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            raise IndexNotFound(self.root) from None
+        if not (name.startswith("gen-") and name[4:].isdecimal()):
+            raise IndexCorrupt(self.root / _CURRENT, "the name of a generation", repr(name[:40]))
+        return name
+
+    def _generations(self) -> list[Path]:
+        return sorted(path for path in self.root.glob("gen-*") if path.name[4:].isdecimal())
+
+    def _next_number(self) -> int:
+        return max((int(path.name[4:]) for path in self._generations()), default=0) + 1
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left: half-written folders, pointers, and generations never pointed to."""
+        for path in [*self.root.glob("tmp-*"), *self.root.glob(f"{_CURRENT}.*")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(IndexNotFound, IndexCorrupt):
+            current = self._current_name()
+            for path in self._generations():
+                if path.name > current:
+                    shutil.rmtree(path)
+
+    def _collect(self) -> None:
+        """Remove old generations that no reader holds."""
+        for path in self._generations()[:-_KEPT_GENERATIONS]:
+            try:
+                descriptor = os.open(path / _MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                doomed = self.root / f"tmp-{uuid.uuid4().hex}"
+                path.rename(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
+            except BlockingIOError:
+                pass  # somebody reads it; a later build comes back to it
+            finally:
+                os.close(descriptor)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    file = folder / _MANIFEST
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        found = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexCorrupt(file, "a manifest", str(error)) from error
+    if found != FORMAT:
+        raise IndexIncompatible("format", str(found), str(FORMAT))
+    if manifest.get("checksum") != _checksum(manifest):
+        raise IndexCorrupt(file, "a manifest that fits its own checksum", "another text")
+    for name, (size, _) in manifest["files"].items():
+        try:
+            actual = (folder / name).stat().st_size
+        except OSError as error:
+            raise IndexCorrupt(folder / name, f"{size} bytes", error.strerror or str(error)) from error
+        if actual != size:
+            raise IndexCorrupt(folder / name, f"{size} bytes", str(actual))
+    return manifest  # type: ignore[no-any-return]
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    body = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _write_synced(file: Path, text: str) -> None:
+    with file.open("w", encoding="utf-8") as target:
+        target.write(text)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

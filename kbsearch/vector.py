@@ -1,0 +1,210 @@
+"""The dense leg: inner products of unit vectors. FAISS lives here and nowhere else.
+
+``vectors.npy`` is the truth: float32, shape ``(passages, dimension)``, C order, memory-mapped. Up to ``FLAT_LIMIT``
+passages every question is compared with all of them (``IndexFlatIP``); beyond, a derived HNSW graph (Malkov & Yashunin
+2018) proposes candidates, which are then scored exactly against ``vectors.npy``, and the graph's recall is measured
+when it is built.
+
+What FAISS leaves to us: it lists ties in its own order, pads a short answer with −1, and does not notice a flipped
+byte. :meth:`VectorIndex.search` answers in the total order (score descending, row ascending), drops the padding, and
+the store's checksums cover the files.
+
+Never: normalise here. An encoder gives unit vectors, and cosine is the inner product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kbsearch.errors import IndexCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import faiss
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray, RowArray
+
+__all__ = ["FLAT_LIMIT", "DenseReport", "VectorIndex", "write_graph", "write_vectors"]
+
+FLAT_LIMIT: Final = 50_000
+"""Passages up to which an exact scan is fast enough: about 7 ms a question at 384 dimensions on one core."""
+
+_HNSW_LINKS = 32
+_EF_CONSTRUCTION = 200
+_EF_SEARCH = 256
+_TIE_MARGIN = 16
+_RECALL_SAMPLE = 200
+_RECALL_AT = 100
+_EXACT_FRACTION = 0.1  # a filter that leaves less than this is scanned exactly: a graph loses its way in it
+_NO_ROWS: Final = np.empty(0, dtype=np.int64)
+_NO_SCORES: Final = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseReport:
+    """What the manifest says of the leg: ``kind`` is ``"flat"`` or ``"hnsw"``; recall is against the exact scan."""
+
+    kind: str
+    recall_at_100: float
+
+
+def write_vectors(file: Path, vectors: FloatArray) -> None:
+    """Write the truth. ``vectors``: float32, shape (passages, dimension), rows of length 1."""
+    if vectors.dtype != np.float32 or vectors.ndim != 2:  # noqa: PLR2004 - a matrix
+        raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+    with file.open("wb") as target:
+        np.save(target, np.ascontiguousarray(vectors), allow_pickle=False)
+
+
+def write_graph(file: Path, vectors: FloatArray) -> DenseReport:
+    """Write the derived index of ``vectors`` into ``file``, or nothing when an exact scan is enough."""
+    if len(vectors) <= FLAT_LIMIT:
+        return DenseReport("flat", 1.0)
+    import faiss
+
+    graph = faiss.IndexHNSWFlat(vectors.shape[1], _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efConstruction = _EF_CONSTRUCTION
+    graph.hnsw.efSearch = _EF_SEARCH
+    graph.add(vectors)
+    recall = _measured_recall(graph, vectors)
+    graph.storage = None  # vectors.npy has them; put back when the graph is opened
+    faiss.write_index(graph, str(file), faiss.IO_FLAG_SKIP_STORAGE)
+    return DenseReport("hnsw", recall)
+
+
+class VectorIndex:
+    """An open dense leg; immutable, shared between threads.
+
+    Parameters
+    ----------
+    vectors_file, graph_file
+        As :func:`write_vectors` and :func:`write_graph` left them; ``graph_file`` may be missing for a flat leg.
+    report
+        From the manifest.
+
+    Raises
+    ------
+    IndexCorrupt
+        When a file is not what was written.
+    """
+
+    def __init__(self, vectors_file: Path, graph_file: Path, report: DenseReport) -> None:
+        self.vectors: FloatArray = _map_vectors(vectors_file)
+        self._index = self._open(graph_file, report)
+        self._graph = report.kind == "hnsw"
+
+    @property
+    def rows(self) -> int:
+        """Number of passages."""
+        return len(self.vectors)
+
+    @property
+    def approximate(self) -> bool:
+        """Whether a search may miss a row: true for a graph, false for an exact scan."""
+        return self._graph
+
+    def search(self, query: FloatArray, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[RowArray, FloatArray]:
+        """Rank passages by cosine.
+
+        Parameters
+        ----------
+        query
+            float32, shape (dimension,), length 1.
+        k
+            At most so many rows.
+        mask
+            bool, shape (rows,): only rows with True take part.
+
+        Returns
+        -------
+        rows : int64, shape (n,), n ≤ k
+        scores : float32, shape (n,), in [-1, 1]
+            Descending; equal scores by ascending row.
+        """
+        allowed = self.rows if mask is None else int(np.count_nonzero(mask))
+        k = min(k, allowed)
+        if k <= 0:
+            return _NO_ROWS, _NO_SCORES
+        if self._graph and mask is not None and allowed < _EXACT_FRACTION * self.rows:
+            rows = np.flatnonzero(mask)
+            return _best(rows, self.score(query, rows), k)
+        limit = min(k + _TIE_MARGIN, allowed)
+        while True:
+            rows, scores = self._candidates(query, limit, mask)
+            if len(rows) < limit or limit == allowed or scores.min() < np.partition(scores, -k)[-k]:
+                return _best(rows, scores, k)
+            limit = min(limit * 4, allowed)  # a tie across the edge: look further
+
+    def score(self, query: FloatArray, rows: RowArray) -> FloatArray:
+        """Exact cosines of the given rows, float32 in their order."""
+        scores: FloatArray = self.vectors[rows] @ query
+        return scores
+
+    def _candidates(self, query: FloatArray, limit: int, mask: NDArray[np.bool_] | None) -> tuple[RowArray, FloatArray]:
+        import faiss
+
+        parameters = None
+        if mask is not None or self._graph:
+            selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+            if self._graph:
+                parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(_EF_SEARCH, limit))
+            else:
+                parameters = faiss.SearchParameters(sel=selector)
+        scores, rows = self._index.search(query[np.newaxis], limit, params=parameters)
+        found = rows[0] >= 0
+        if self._graph:
+            exact = np.sort(rows[0][found])
+            return exact, self.score(query, exact)
+        return rows[0][found], scores[0][found]
+
+    def _open(self, graph_file: Path, report: DenseReport) -> faiss.Index:
+        import faiss
+
+        if report.kind == "flat":
+            flat = faiss.IndexFlatIP(self.vectors.shape[1])
+            flat.add(self.vectors)
+            return flat
+        try:
+            graph = faiss.read_index(str(graph_file), faiss.IO_FLAG_SKIP_STORAGE)
+        except RuntimeError as error:
+            raise IndexCorrupt(graph_file, "an HNSW graph", str(error).splitlines()[0]) from error
+        storage = faiss.IndexFlatIP(self.vectors.shape[1])
+        storage.add(self.vectors)
+        if graph.ntotal != storage.ntotal:
+            raise IndexCorrupt(graph_file, f"{storage.ntotal} nodes", f"{graph.ntotal}")
+        graph.storage = storage
+        graph.own_fields = False
+        self._storage = storage  # FAISS holds a bare pointer to it
+        return graph
+
+
+def _best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatArray]:
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order].astype(np.int64, copy=False), scores[order]
+
+
+def _map_vectors(file: Path) -> FloatArray:
+    try:
+        vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise IndexCorrupt(file, "a float32 matrix", str(error).splitlines()[0]) from error
+    if vectors.ndim != 2 or vectors.dtype != np.float32:  # noqa: PLR2004 - a matrix
+        raise IndexCorrupt(file, "a float32 matrix", f"{vectors.dtype} of {vectors.ndim} dimensions")
+    return np.asarray(vectors)
+
+
+def _measured_recall(graph: faiss.Index, vectors: FloatArray) -> float:
+    """Share of the exact top 100 that the graph finds, over passages asked as questions, spread over the corpus."""
+    sample = vectors[np.linspace(0, len(vectors) - 1, _RECALL_SAMPLE, dtype=np.int64)]
+    _, found = graph.search(sample, _RECALL_AT)
+    exact = sample @ vectors.T
+    hits = 0
+    for scores, rows in zip(exact, found, strict=True):
+        best = np.argpartition(scores, -_RECALL_AT)[-_RECALL_AT:]
+        hits += len(np.intersect1d(best, rows, assume_unique=False))
+    return round(hits / (_RECALL_SAMPLE * _RECALL_AT), 4)
