@@ -1,0 +1,89 @@
+"""kbsearch: the search engine for knowledge bases.
+
+::
+
+    from kbsearch import KnowledgeBase, build
+
+    report = build("articles", "indexes/help")
+    kb = KnowledgeBase.open("indexes/help")
+    result = kb.search("返品の送料は誰が払いますか", k=5, filter={"lang": "ja"})
+
+Everything public is here; what a module keeps to itself may change. A name is imported when it is first used, so that
+``import kbsearch`` costs nothing and the command line starts at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kbsearch.builder import build
+    from kbsearch.embed import load_encoder
+    from kbsearch.errors import (
+        ArticleError,
+        BackendUnavailable,
+        BadQuery,
+        ConfigError,
+        EncoderUnavailable,
+        IndexCorrupt,
+        IndexIncompatible,
+        IndexLocked,
+        IndexNotFound,
+        IndexUnwritable,
+        KbSearchError,
+        NotFound,
+    )
+    from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.results import BuildReport, Hit, PassageHit, SearchResult, SectionView, Status
+    from kbsearch.search import KnowledgeBase
+
+__all__ = [
+    "Article",
+    "ArticleError",
+    "ArticleWarning",
+    "BackendUnavailable",
+    "BadQuery",
+    "BuildReport",
+    "ConfigError",
+    "Encoder",
+    "EncoderUnavailable",
+    "Filter",
+    "Hit",
+    "IndexCorrupt",
+    "IndexIncompatible",
+    "IndexLocked",
+    "IndexNotFound",
+    "IndexUnwritable",
+    "KbSearchError",
+    "KnowledgeBase",
+    "NotFound",
+    "Passage",
+    "PassageHit",
+    "SearchResult",
+    "Section",
+    "SectionView",
+    "Status",
+    "Weights",
+    "build",
+    "load_encoder",
+]
+
+_MODULES = {
+    "kbsearch.builder": ("build",),
+    "kbsearch.embed": ("load_encoder",),
+    "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.results": ("BuildReport", "Hit", "PassageHit", "SearchResult", "SectionView", "Status"),
+    "kbsearch.search": ("KnowledgeBase",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "kbsearch.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

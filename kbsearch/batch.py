@@ -1,0 +1,56 @@
+"""Thousands of questions in one process: JSON Lines in, JSON Lines out, one answer for each line, in order.
+
+A line is ``{"id": …, "text": …, "filter"?: {…}}``; its answer is that of a single question with the same ``id``. A line
+that cannot be read or asked is answered by ``{"id", "query", "hits": [], "error"}``, and the next one is taken.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kbsearch.errors import BadQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kbsearch.search import KnowledgeBase
+
+__all__ = ["answer_lines"]
+
+
+def answer_lines(
+    kb: KnowledgeBase, lines: Iterable[str], given: Mapping[str, Any], options: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Answer each line that is not blank.
+
+    Parameters
+    ----------
+    given
+        Filter for every question; a line's own ``filter`` replaces the fields that it names.
+    options
+        Further arguments of :meth:`KnowledgeBase.search`.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        entry: dict[str, Any] = {}
+        try:
+            entry = _entry(line)
+            result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
+        except BadQuery as error:
+            yield {"id": entry.get("id"), "query": entry.get("text"), "hits": [], "error": f"line {number}: {error}"}
+        else:
+            yield result.to_dict(entry.get("id"))
+
+
+def _entry(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadQuery(f"this is no JSON ({error})") from error
+    if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
+        raise BadQuery("expected an object with a “text”")
+    if not isinstance(entry.get("filter") or {}, dict):
+        raise BadQuery('“filter” is an object such as {"lang": "ja"}')
+    return entry

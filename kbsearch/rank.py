@@ -1,0 +1,92 @@
+"""One ranking out of two legs.
+
+Every candidate has the score of every leg, whichever leg proposed it, so nothing is guessed for a missing one. The legs
+are brought to a common scale and added (convex combination: Bruch, Gai & Ingber 2023, "An Analysis of Fusion Functions
+for Hybrid Retrieval", §3): BM25 is divided by the most that the question could score, the share of its idf mass that
+the passage covers; the cosine is placed between the pool's lowest and highest. The share is raised to a power above 1,
+so that the chance word that a question in another language has in common with a passage weighs little and the dense
+leg has the say.
+
+Never: break a tie by anything but the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from kbsearch.model import FloatArray, RowArray
+
+__all__ = ["MODES", "Candidates", "Mode", "order", "rank"]
+
+Mode = Literal["hybrid", "lexical", "dense"]
+MODES: Final[tuple[Mode, ...]] = ("hybrid", "lexical", "dense")
+
+_LEXICAL = np.float32(0.55)  # the rest is the dense leg's
+_SHARPNESS = 1.5
+_MIN_COSINE_SPREAD = 0.02  # pools closer together than this say nothing by their order
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The rows under consideration with all their scores; every array has shape (n,).
+
+    Attributes
+    ----------
+    rows
+        int64, ascending, distinct.
+    words, grams
+        BM25, float32, 0 where no term occurs.
+    dense
+        Cosine, float32.
+    words_ceiling, grams_ceiling
+        The most that the question could score in the stream; 0 when it has no term there.
+    """
+
+    rows: RowArray
+    words: FloatArray
+    grams: FloatArray
+    dense: FloatArray
+    words_ceiling: float
+    grams_ceiling: float
+
+
+def rank(candidates: Candidates, mode: Mode) -> FloatArray:
+    """Score the candidates, float32 of shape (n,), higher is better; see the module for the formula.
+
+    From 0 to 1 in the modes ``hybrid`` and ``lexical``, a cosine in the mode ``dense``.
+    """
+    if mode == "dense":
+        return candidates.dense
+    words = _coverage(candidates.words, candidates.words_ceiling)
+    grams = _coverage(candidates.grams, candidates.grams_ceiling)
+    lexical: FloatArray = (words + grams) / np.float32(2)
+    if mode == "lexical":
+        return lexical
+    fused: FloatArray = _LEXICAL * lexical + (np.float32(1) - _LEXICAL) * _standing(candidates.dense)
+    return fused
+
+
+def order(rows: RowArray, scores: FloatArray) -> RowArray:
+    """Places of the candidates from best to worst: score descending, row ascending."""
+    return np.lexsort((rows, -scores))
+
+
+def _coverage(scores: FloatArray, ceiling: float) -> FloatArray:
+    """Share of the question's idf mass, sharpened, in [0, 1]."""
+    if ceiling <= 0:
+        return np.zeros_like(scores)
+    share: FloatArray = (scores / np.float32(ceiling)) ** np.float32(_SHARPNESS)
+    return share
+
+
+def _standing(cosines: FloatArray) -> FloatArray:
+    """Place of each cosine between the lowest and the highest of the pool, in [0, 1]."""
+    if len(cosines) == 0:
+        return cosines
+    low, high = cosines.min(), cosines.max()
+    standing: FloatArray = (cosines - low) / np.float32(max(high - low, _MIN_COSINE_SPREAD))
+    return standing
