@@ -1,0 +1,333 @@
+"""The command line: parses, calls one verb, renders. No logic lives here, and nothing slow is imported before its use.
+
+Results go to standard output and nothing else does. Exit codes: 0 done (also without a hit), 2 wrong use, 3 done but
+with faulty articles, 10 and up as :mod:`kbsearch.errors` draws them, 1 a bug of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from kbsearch.config import Settings, load_settings
+from kbsearch.errors import BadQuery, KbSearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from kbsearch.model import Progress
+    from kbsearch.search import KnowledgeBase
+
+__all__ = ["app", "main"]
+
+EXIT_FAULTY: Final = 3
+
+_PIPED_WIDTH: Final = 240  # a file has no width of its own: long enough that a path and its message share a line
+
+app = typer.Typer(
+    name="kbsearch",
+    help="Search for knowledge bases: Markdown FAQ entries and guides, Japanese and English, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", "-i", help="Folder of the index.  [default: indexes/help]", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Run the command line, with the exit code of the error that ended it."""
+    try:
+        app()
+    except KbSearchError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"kbsearch {installed('kbsearch')}")  # noqa: T201 - this is the result
+        raise typer.Exit
+
+
+@app.command()
+def build(
+    articles: Annotated[
+        Path | None, typer.Argument(help="Folder of Markdown articles.  [default: articles]", show_default=False)
+    ] = None,
+    index: IndexOption = None,
+    encoder: Annotated[
+        str | None, typer.Option(help='"e5-small" or "sentence-transformers:NAME_OR_PATH".', show_default=False)
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Bring the index up to date with a folder of articles."""
+    settings = _settings(articles=articles, index=index, encoder=encoder)
+    from kbsearch import render
+    from kbsearch.builder import build as run
+
+    with _progress() as progress:
+        report = run(
+            settings.articles,
+            settings.index,
+            encoder=settings.encoder,
+            full=full,
+            jobs=jobs,
+            weights=settings.weights,
+            languages=settings.languages,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        if report.warnings:
+            _console(stderr=True).print(render.warning_lines(report.warnings))
+        _console().print(render.build_report(report))
+    if report.faulty:
+        raise typer.Exit(EXIT_FAULTY)
+
+
+@app.command()
+def search(
+    question: Annotated[str | None, typer.Argument(help="The question, in any language.", show_default=False)] = None,
+    index: IndexOption = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many articles.")] = 5,
+    lang: Annotated[list[str] | None, typer.Option(help="Only articles in this language; repeatable.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only this category and below; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only articles with this tag; repeatable.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only faq or guide; repeatable.")] = None,
+    mode: Annotated[str, typer.Option(help="hybrid, lexical or dense.")] = "hybrid",
+    snippet_chars: Annotated[int, typer.Option(min=1, help="Longest snippet, in characters.")] = 160,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="Answer each line of this JSON Lines file (id, text, filter); - is standard input."),
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Answer a question, or a file of them, with ranked articles."""
+    if (question is None) == (queries is None):
+        raise typer.BadParameter("give either a question or --queries FILE")
+    if queries is not None and not as_json:
+        raise typer.BadParameter("--queries prints JSON Lines: add --json")
+    kb = _open(_settings(index=index))
+    given = {"lang": lang or (), "category": category or (), "tags": tag or (), "kind": kind or ()}
+    options: dict[str, Any] = {"k": k, "mode": mode, "snippet_chars": snippet_chars}
+    if queries is not None:
+        failed = _answer_lines(kb, queries, given, options)
+        if failed:
+            raise BadQuery(f"{failed} of the lines could not be answered; each has an “error” in its line of output.")
+        return
+    result = kb.search(question or "", filter=given, **options)
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        from kbsearch import render
+
+        _console().print(render.search_result(result))
+
+
+@app.command()
+def show(
+    section: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
+    index: IndexOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show an article, or one section of it."""
+    kb = _open(_settings(index=index))
+    if "#" in section:
+        view = kb.section(section)
+        if as_json:
+            _print_json(view.to_dict())
+        else:
+            from kbsearch import render
+
+            _console().print(render.section_view(view))
+        return
+    article = kb.article(section)
+    if as_json:
+        from kbsearch.results import article_to_dict
+
+        _print_json(article_to_dict(article))
+    else:
+        from kbsearch import render
+
+        _console().print(render.article_view(article))
+
+
+@app.command()
+def status(index: IndexOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Say what the index holds."""
+    found = _open(_settings(index=index)).status()
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        from kbsearch import render
+
+        _console().print(render.status_table(found))
+        if found.warnings:
+            _console(stderr=True).print(render.warning_lines(found.warnings))
+
+
+@app.command()
+def verify(
+    index: IndexOption = None,
+    exact: Annotated[  # noqa: FBT002
+        bool, typer.Option("--exact", help="Also compare both legs with slow, exact oracles.")
+    ] = False,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Check the index against its checksums."""
+    from kbsearch.verify import check_files, check_ranking
+
+    kb = _open(_settings(index=index))
+    damage = check_files(kb)
+    for error in damage:
+        _say(f"error: {error}")
+    if damage:
+        raise typer.Exit(damage[0].exit_code)
+    found: dict[str, Any] = {
+        "version": 1,
+        "generation": kb.generation,
+        "files": len(kb.snapshot.generation.manifest["files"]),
+    }
+    if exact:
+        with _progress() as progress:
+            report = check_ranking(kb, lambda done, total: progress("compare", done, total))
+        found |= {"questions": report.questions, "agreement": report.agreement, "error": report.error}
+    if as_json:
+        _print_json(found)
+        return
+    lines = [f"{found['generation']}: {found['files']} files match their checksums"]
+    for leg in found.get("agreement", {}):
+        share, error_ = found["agreement"][leg], found["error"][leg]
+        lines.append(
+            f"{leg}: {share:.2%} of the exact top 100, greatest error {error_:.1e}, {found['questions']} questions"
+        )
+    _console().print("\n".join(lines), highlight=False)
+
+
+@app.command("eval")
+def evaluate(
+    queries: Annotated[Path, typer.Argument(help="queries.jsonl")],
+    qrels: Annotated[
+        Path | None, typer.Argument(help="qrels.tsv  [default: beside the queries]", show_default=False)
+    ] = None,
+    index: IndexOption = None,
+    mode: Annotated[
+        list[str] | None, typer.Option(help="hybrid, lexical, dense; repeatable.  [default: all]", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Measure retrieval quality on judged questions, each query type by itself."""
+    from kbsearch.evaluate import METRICS, read_judgements
+    from kbsearch.evaluate import evaluate as run
+    from kbsearch.rank import MODES
+
+    judged = read_judgements(queries, qrels or queries.with_name("qrels.tsv"))
+    kb = _open(_settings(index=index))
+    chosen = [name for name in MODES if name in mode] if mode else list(MODES)
+    if mode and set(mode) - set(MODES):
+        raise typer.BadParameter(f"known modes are {', '.join(MODES)}")
+    with _progress() as progress:
+        evaluation = run(kb, judged, chosen, lambda done, total: progress("evaluate", done, total)).to_dict()
+    if as_json:
+        _print_json(evaluation)
+        return
+    from kbsearch import render
+
+    console = _console()
+    console.print(render.evaluation_table(evaluation["rows"], METRICS))
+    if evaluation["unjudged"]:
+        console.print(f"{evaluation['unjudged']} questions without a judged article are not in the table.", style="dim")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to begin; made when it is not there.")] = Path(),
+) -> None:
+    """Write a commented kbsearch.toml and a first article."""
+    from kbsearch.scaffold import write_scaffold
+
+    config, article = write_scaffold(folder)
+    _console().print(
+        f"Wrote {config} and {article}.\nNext: kbsearch build, then kbsearch search 返品の送料", highlight=False
+    )
+
+
+def _answer_lines(kb: KnowledgeBase, file: Path, given: dict[str, Any], options: dict[str, Any]) -> int:
+    """One line of JSON out for each line in; returns how many could not be answered."""
+    from kbsearch.batch import answer_lines
+
+    source = sys.stdin if str(file) == "-" else _text_file(file)
+    failed = 0
+    with source:
+        for answer in answer_lines(kb, source, given, options):
+            _print_json(answer)
+            failed += "error" in answer
+    return failed
+
+
+def _text_file(file: Path) -> Any:
+    try:
+        return file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from error
+
+
+def _open(settings: Settings) -> KnowledgeBase:
+    from kbsearch.search import KnowledgeBase
+
+    return KnowledgeBase.open(settings.index)
+
+
+def _settings(**options: Any) -> Settings:
+    return load_settings(options, os.environ, Path.cwd())
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar with rate and time left on standard error, for a person only."""
+    if not sys.stderr.isatty():
+        yield lambda _stage, _done, _total: None
+        return
+    from kbsearch.bars import progress_bars
+
+    with progress_bars() as tell:
+        yield tell
