@@ -1,0 +1,43 @@
+# Two commands do everything from a fresh clone: `make demo` and `make test`. Python 3.11 is all they need.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+QUIET  := --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench-encoder clean
+
+demo: $(VENV)/.installed
+	$(BIN)/kbsearch build articles --index indexes/help
+	@echo; echo '$$ kbsearch search 返品の送料は誰が払いますか -k 3'
+	@$(BIN)/kbsearch search 返品の送料は誰が払いますか -k 3
+	@echo; echo '$$ kbsearch search "I cannot remember my password" -k 3'
+	@$(BIN)/kbsearch search "I cannot remember my password" -k 3
+	@echo; echo '$$ kbsearch search "Who pays when I send something back?" --lang ja -k 3      # asked in English, answered in Japanese'
+	@$(BIN)/kbsearch search "Who pays when I send something back?" --lang ja -k 3
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench-encoder: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/encoder.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install $(QUIET) --editable .
+	touch $@
+
+# torch first and pinned: its release named here is the CPU build, a later or plain one brings gigabytes of CUDA.
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install $(QUIET) torch==2.13.0
+	$(BIN)/pip install $(QUIET) --editable '.[test]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) indexes/help .mypy_cache .ruff_cache .pytest_cache .hypothesis
