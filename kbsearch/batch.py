@@ -36,7 +36,8 @@ def answer_lines(
             continue
         entry: dict[str, Any] = {}
         try:
-            entry = _entry(line)
+            entry = _read(line)  # before it is checked: the complaint carries the id
+            _check(entry)
             result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
         except BadQuery as error:
             yield {"id": entry.get("id"), "query": entry.get("text"), "hits": [], "error": f"line {number}: {error}"}
@@ -44,13 +45,18 @@ def answer_lines(
             yield result.to_dict(entry.get("id"))
 
 
-def _entry(line: str) -> dict[str, Any]:
+def _read(line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadQuery(f"this is no JSON ({error})") from error
-    if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
+    if not isinstance(entry, dict):
+        raise BadQuery("expected an object with a “text”")
+    return entry
+
+
+def _check(entry: dict[str, Any]) -> None:
+    if not isinstance(entry.get("text"), str):
         raise BadQuery("expected an object with a “text”")
     if not isinstance(entry.get("filter") or {}, dict):
         raise BadQuery('“filter” is an object such as {"lang": "ja"}')
-    return entry

@@ -67,9 +67,11 @@ class Previous:
 
     generation: Generation | None = None
     recipe: Recipe | None = None
+    encoder: str = ""
     files: dict[str, str] = field(default_factory=dict)
     articles: dict[str, Article] = field(default_factory=dict)
     warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
+    aside: set[ArticleWarning] = field(default_factory=set)  # of folders, links and names that are no sources
     vectors: dict[str, FloatArray] = field(default_factory=dict)
     terms: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -152,12 +154,14 @@ def build(
     # 1. What is there, and does it differ from what was there?
     with clock.stage("scan"):
         sources, warnings = scan(Path(articles))
-        digests = _digests(sources, warnings, tell)
+        digests = _digests(sources, tell)
     with store.writing() as draft:
         with clock.stage("compare"):
             previous = Previous() if full else _previous(store, recipe)
         names = _compare(digests, previous)
-        if previous.recipe == recipe and not (names["added"] or names["changed"] or names["removed"]):
+        same_files = not (names["added"] or names["changed"] or names["removed"])
+        if same_files and previous.recipe == recipe and previous.encoder == encoder and previous.aside == set(warnings):
+            store.journal.unlink(missing_ok=True)
             return _unchanged_report(store, previous, names, clock)
         # 2. Files to articles; damaged ones become warnings.
         with clock.stage("parse"):
@@ -212,16 +216,18 @@ def _previous(store: Store, recipe: Recipe) -> Previous:
     """Open the last generation for reuse; a damaged or foreign one offers nothing."""
     try:
         generation = store.open()
+        if generation.damage():  # a changed byte must not be carried over and get a checksum of its own
+            return Previous()
         content = Content(generation.files.content)
         found = Recipe(**generation.manifest["fingerprints"])
-        previous = Previous(generation, found)
+        previous = Previous(generation, found, generation.manifest["encoder"]["name"], content.files())
+        previous.aside = {warning for warning in content.warnings() if warning.path not in previous.files}
         rows = content.analysed()
         if found.encoder == recipe.encoder:
             matrix = np.load(generation.files.vectors, allow_pickle=False)
             previous.vectors = {key: matrix[row] for row, (key, *_) in enumerate(rows)}
         if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
             return previous  # the files must be parsed again: their passages may be cut elsewhere
-        previous.files = content.files()
         previous.articles = {article.path: article for article in content.articles()}
         for warning in content.warnings():
             previous.warnings.setdefault(warning.path, []).append(warning)
@@ -232,17 +238,20 @@ def _previous(store: Store, recipe: Recipe) -> Previous:
     return previous
 
 
-def _digests(sources: Sequence[Source], warnings: list[ArticleWarning], tell: Progress) -> dict[str, str]:
+def _digests(sources: Sequence[Source], tell: Progress) -> dict[str, str]:
     """SHA-256 of each source, and of the complaint about one that cannot be read."""
     digests: dict[str, str] = {}
     for done, source in enumerate(sources, start=1):
         try:
             digests[source.path] = read_source(source, MAX_BYTES)[1]
-        except ArticleError as error:
-            warnings.append(_fatal(error))
-            digests[source.path] = hashlib.sha256(str(error).encode()).hexdigest()
+        except ArticleError as error:  # reported when it is to be parsed
+            digests[source.path] = _digest_of(error)
         tell("scan", done, len(sources))
     return digests
+
+
+def _digest_of(error: ArticleError) -> str:
+    return hashlib.sha256(str(error).encode()).hexdigest()
 
 
 def _compare(digests: dict[str, str], previous: Previous) -> dict[str, tuple[str, ...]]:
@@ -276,7 +285,10 @@ def _parse_all(
     parse: Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]],
     tell: Progress,
 ) -> tuple[list[Article], list[ArticleWarning]]:
-    """Articles in order of path, with what is to be said of each; ids are distinct."""
+    """Articles in order of path, with what is to be said of each; ids are distinct.
+
+    ``digests`` is brought up to date with files that changed or vanished since they were listed.
+    """
     articles: list[Article] = []
     warnings: list[ArticleWarning] = []
     for done, source in enumerate(sources, start=1):
@@ -287,7 +299,7 @@ def _parse_all(
             warnings.extend(w for w in previous.warnings.get(path, ()) if w.code not in _CROSS_CHECKS)
         else:
             try:
-                article, found = parse(read_source(source, MAX_BYTES)[0], path)
+                article, found = parse(_read(source, digests), path)
             except ArticleError as error:
                 warnings.append(_fatal(error))
             else:
@@ -296,6 +308,15 @@ def _parse_all(
         tell("parse", done, len(sources))
     articles, duplicates = _distinct(articles)
     return articles, [*warnings, *duplicates, *_translations(articles)]
+
+
+def _read(source: Source, digests: dict[str, str]) -> bytes:
+    try:
+        raw, digests[source.path] = read_source(source, MAX_BYTES)
+    except ArticleError as error:
+        digests[source.path] = _digest_of(error)
+        raise
+    return raw
 
 
 def _distinct(articles: list[Article]) -> tuple[list[Article], list[ArticleWarning]]:

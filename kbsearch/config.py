@@ -68,7 +68,7 @@ def load_settings(options: Mapping[str, Any], environment: Mapping[str, str], fo
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(file.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(file, str(error)) from error
     if unknown := sorted(table.keys() - set(_KEYS)):

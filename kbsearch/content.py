@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Content", "SourceFile", "StoredPassage", "category_path", "name_section", "write_content"]
 
+_VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
+
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
@@ -178,7 +180,7 @@ class Content:
 
     def article_by_id(self, article_id: str) -> Article | None:
         """One article, whatever its status."""
-        rows = self._all("SELECT * FROM articles WHERE id = ?", article_id)
+        rows = self._all("SELECT * FROM articles WHERE id = ?", article_id) if _is_text(article_id) else ()
         return self._article(rows[0]) if rows else None
 
     def article_ids(self) -> list[str]:
@@ -202,9 +204,8 @@ class Content:
         admitted: set[int] | None = None
         for field, values in fields.items():
             if values:
-                marks = ", ".join("?" * len(values))
-                sql = f"SELECT article FROM facets WHERE field = ? AND value IN ({marks})"  # noqa: S608 - only marks
-                numbers = {row[0] for row in self._all(sql, field, *values)}
+                sql = "SELECT article FROM facets WHERE field = ? AND value IN (%s)"
+                numbers = {row[0] for row in self._of_many(sql, [text for text in values if _is_text(text)], field)}
                 admitted = numbers if admitted is None else admitted & numbers
         return set() if admitted is None else admitted
 
@@ -218,12 +219,11 @@ class Content:
 
     def passage_rows(self, rows: Sequence[int]) -> dict[int, PassageRow]:
         """What is shown of the given rows."""
-        marks = ", ".join("?" * len(rows))
-        found = self._all(
-            "SELECT p.row, p.article, a.id, a.path, a.title, s.anchor, s.headings, p.text, p.first, p.last "  # noqa: S608
+        found = self._of_many(
+            "SELECT p.row, p.article, a.id, a.path, a.title, s.anchor, s.headings, p.text, p.first, p.last "
             "FROM passages p JOIN articles a ON a.number = p.article "
-            f"JOIN sections s ON s.article = p.article AND s.ordinal = p.section WHERE p.row IN ({marks})",
-            *(int(row) for row in rows),
+            "JOIN sections s ON s.article = p.article AND s.ordinal = p.section WHERE p.row IN (%s)",
+            [int(row) for row in rows],
         )
         return {
             row: PassageRow(
@@ -287,6 +287,14 @@ class Content:
             markdown=str(text), meta=json.loads(str(meta)),
         )  # fmt: skip
 
+    def _of_many(self, sql: str, values: Sequence[object], *first: object) -> list[Any]:
+        """Rows of a statement with any number of values in place of ``%s``."""
+        found = []
+        for start in range(0, len(values), _VALUES_AT_ONCE):
+            some = values[start : start + _VALUES_AT_ONCE]
+            found.extend(self._all(sql % ", ".join("?" * len(some)), *first, *some))
+        return found
+
     def _all(self, sql: str, *values: object) -> list[Any]:
         with self._as_corrupt():
             return self._connection().execute(sql, values).fetchall()
@@ -309,6 +317,11 @@ class Content:
 def name_section(article_id: str, anchor: str) -> str:
     """``article#anchor``; the article's id alone for its lead."""
     return f"{article_id}#{anchor}" if anchor else article_id
+
+
+def _is_text(value: str) -> bool:
+    """False with half of a surrogate pair, which no file holds and SQLite does not take."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _json(value: object) -> str:

@@ -98,10 +98,13 @@ def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
         try:
             entry = json.loads(line)
             text, query_id = str(entry["text"]), str(entry["id"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"{queries}:{number}", f"expected a JSON object with id and text ({error})") from error
+        where = entry.get("filter") or {}
+        if not isinstance(where, dict):
+            raise ConfigError(f"{queries}:{number}", '“filter” is an object such as {"lang": "ja"}')
         query_type, lang = str(entry.get("type", "question")), str(entry.get("lang", ""))
-        found.append(JudgedQuery(query_id, text, lang, query_type, entry.get("filter") or {}, relevant[query_id]))
+        found.append(JudgedQuery(query_id, text, lang, query_type, where, relevant[query_id]))
     return found
 
 

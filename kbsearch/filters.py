@@ -51,11 +51,16 @@ def _texts(key: str, value: object) -> tuple[str, ...]:
     for item in texts:
         if not isinstance(item, str):
             raise BadQuery(f"The filter “{key}” takes texts, not {item!r}.")
+        if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
+            raise BadQuery(f"The filter “{key}” has half a character in {item!a}.")
     return texts
 
 
 def _clean(key: str, text: str) -> str:
-    text = unicodedata.normalize("NFC", text).strip()
+    """The value as front matter is read: ``ja-JP`` is ``ja``, ``/shop/ returns/`` is ``shop/returns``."""
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    if key == "lang":
+        return text.lower().replace("_", "-").partition("-")[0]
     if key == "category":
         return "/".join(part.strip() for part in text.split("/") if part.strip())
-    return text.lower() if key in {"lang", "kind"} else text
+    return text.lower() if key == "kind" else text

@@ -179,14 +179,18 @@ class LexicalIndex:
 
     def idf(self, stream: Stream, term: str) -> float:
         """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
-        n: int = self._searcher.doc_freq(stream, term)
+        n = self._doc_freq(stream, term)
         return math.log(1 + (self.rows - n + 0.5) / (n + 0.5))
+
+    def _doc_freq(self, stream: Stream, term: str) -> int:
+        with _as_corrupt(self._folder):
+            return self._searcher.doc_freq(stream, term)
 
     def _chosen(self, stream: Stream, terms: Sequence[str]) -> list[tuple[str, int]]:
         counts = Counter(terms)
         if len(counts) <= MAX_TERMS:
             return list(counts.items())
-        known = {term: self._searcher.doc_freq(stream, term) for term in counts}
+        known = {term: self._doc_freq(stream, term) for term in counts}
         rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
         return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
 
@@ -213,12 +217,13 @@ class LexicalIndex:
 
     def _top(self, query: tantivy.Query, k: int) -> tuple[RowArray, FloatArray]:
         """The k best in the total order; fetches more until the k-th is told apart from what was not fetched."""
-        limit = k + _TIE_MARGIN
+        k = min(k, self.rows)  # tantivy sets aside room for as many as it is asked for, and aborts when there is none
+        limit = min(k + _TIE_MARGIN, self.rows)
         while True:
             rows, scores = self._fetch(query, limit)
             if len(rows) < limit or scores[-1] < scores[k - 1] or limit >= self.rows:
                 break
-            limit *= 4
+            limit = min(limit * 4, self.rows)
         order = np.lexsort((rows, -scores))[:k]
         return rows[order], scores[order]
 
@@ -226,7 +231,10 @@ class LexicalIndex:
         hits = self._searcher.search(query, limit=limit, count=False).hits
         if not hits:
             return _NO_ROWS, _NO_SCORES
-        rows = np.array(self._searcher.fast_field_values("row", [address for _, address in hits]), dtype=np.int64)
+        numbers = self._searcher.fast_field_values("row", [address for _, address in hits])
+        if None in numbers:
+            raise ValueError("a document without its row")
+        rows = np.array(numbers, dtype=np.int64)
         scores = np.array([score for score, _ in hits], dtype=np.float32)
         positive = scores > 0
         return (rows, scores) if positive.all() else (rows[positive], scores[positive])

@@ -344,8 +344,8 @@ def _rank(candidates: Candidates, query: Query, mode: Mode) -> list[Ranked]:
     scores = rank(candidates, mode)
     ranked = []
     for place in order(candidates.rows, scores):
-        if scores[place] <= 0:
-            continue  # nothing in common with the question
+        if mode == "lexical" and scores[place] <= 0:
+            continue  # no word in common with the question
         parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
         if query.vector is not None:
             parts["dense"] = float(candidates.dense[place])

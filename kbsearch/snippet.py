@@ -1,8 +1,8 @@
 """The part of a passage that is shown: the window of whole sentences that covers most of the question, with marks.
 
-Sentences end where the language ends them (。！？ with what closes behind them; a full stop before white space) and at
-line ends, so that a list item or a table row is a sentence. A window is cut inside a sentence only when one sentence
-alone is longer than the limit; the cut shows as an ellipsis and never splits a marked word.
+Sentences end where the language ends them (。！？ with what closes behind them; a full stop before white space, never
+inside a number) and at line ends, so that a list item or a table row is a sentence. A window is cut inside a sentence
+only when one sentence alone is longer than the limit; the cut shows as an ellipsis and never splits a marked word.
 
 Use: ``make_snippet(text, terms, limit)`` with the analysed terms of the question and their weights.
 """
@@ -27,7 +27,9 @@ Match = tuple[int, int, str, float]
 """First and one-past-last character of a place that matched, its term and the term's weight."""
 
 _ELLIPSIS: Final = "…"
-_SENTENCE = re.compile(r"[^\n]*?(?:[。！？!?．]+[」』）)\]】”\"']*|\.(?=\s)|(?=\n)|$)[^\S\n]*", re.MULTILINE)
+_SENTENCE = re.compile(
+    r"[^\n]*?(?:(?:[。！？!?]|．(?!\d))+[」』）)\]】”\"']*|\.[)\]”\"']*(?=\s)|(?=\n)|$)[^\S\n]*", re.MULTILINE
+)
 _MAX_TEXT: Final = 20_000  # characters of a passage that are looked at; only a giant code fence has more
 
 
@@ -59,8 +61,9 @@ def make_snippet(
     start, end = pieces[first][0], pieces[last][1]
     if end - start > limit:
         start, end = _cut_sentence(start, end, matches, limit)
-    before = _ELLIPSIS if pieces[first][0] < start else ""
-    after = _ELLIPSIS if end < pieces[last][1] else ""
+    ellipsis = _ELLIPSIS if _room(limit) < limit else ""
+    before = ellipsis if pieces[first][0] < start else ""
+    after = ellipsis if end < pieces[last][1] else ""
     return _render(text, (start, end), (before, after), matches)
 
 
@@ -125,20 +128,35 @@ def _best_window(pieces: list[Span], matches: list[Match], limit: int) -> tuple[
         weight = sum(seen.values())
         if weight > best_weight:
             best, best_weight = (first, last), weight
+        if last == len(pieces) - 1:
+            break  # what begins later holds no more
     return best
 
 
 def _cut_sentence(start: int, end: int, matches: list[Match], limit: int) -> Span:
-    """The part of one long sentence that holds its first match with some text before it."""
+    """The part of one long sentence with the greatest weight of distinct terms, with some text before the first."""
     inside = [match for match in matches if start <= match[0] < end]
-    room = max(1, limit - 2 * len(_ELLIPSIS))
-    begin = max(start, inside[0][0] - room // 4) if inside else start
-    begin = max(start, min(begin, end - room))
+    room = _room(limit)
+    begin, best_weight = start, -1.0
+    for number, (match_start, *_) in enumerate(inside):
+        candidate = max(start, min(match_start - room // 4, end - room))
+        seen: dict[str, float] = {}
+        for _, match_end, term, weight in inside[number : number + room]:
+            if match_end > candidate + room:
+                break
+            seen[term] = weight
+        if sum(seen.values()) > best_weight:
+            begin, best_weight = candidate, sum(seen.values())
     stop = min(end, begin + room)
     for match_start, match_end, _, _ in inside:
         if match_start < stop < match_end and match_start > begin:
             stop = match_start  # a marked word is shown whole or not at all
     return begin, stop
+
+
+def _room(limit: int) -> int:
+    """Characters of a cut sentence that fit, with an ellipsis on both sides unless that leaves nothing."""
+    return limit - 2 * len(_ELLIPSIS) if limit > 2 * len(_ELLIPSIS) else limit
 
 
 def _render(text: str, span: Span, ellipses: tuple[str, str], matches: list[Match]) -> Snippet:

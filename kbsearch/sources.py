@@ -34,14 +34,18 @@ class Source:
 
 
 def scan(folder: Path) -> tuple[list[Source], list[ArticleWarning]]:
-    """List the sources below a folder, in order of path.
+    """List the sources below a folder, in order of path; paths are distinct.
 
     Raises
     ------
     ConfigError
         When there is no such folder.
     """
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise ConfigError(folder, f"cannot read the folder of articles: {error.strerror}") from error
+    if not is_folder:
         raise ConfigError(folder, "there is no such folder of articles")
     sources: list[Source] = []
     warnings: list[ArticleWarning] = []
@@ -50,14 +54,15 @@ def scan(folder: Path) -> tuple[list[Source], list[ArticleWarning]]:
     links: list[Path] = []
     while pending or links:
         current = pending.pop() if pending else links.pop()  # a real folder gives its files their names, not a link
-        identity = current.stat()
-        if (identity.st_dev, identity.st_ino) in entered:
-            message = "this folder was already read under another name (a link that leads back?)"
-            warnings.append(ArticleWarning(_relative(current, folder), 0, "repeated-folder", message))
-            continue
-        entered.add((identity.st_dev, identity.st_ino))
         try:
-            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+            identity = current.stat()
+            if (identity.st_dev, identity.st_ino) in entered:
+                message = "this folder was already read under another name (a link that leads back?)"
+                warnings.append(ArticleWarning(_relative(current, folder), 0, "repeated-folder", message))
+                continue
+            entered.add((identity.st_dev, identity.st_ino))
+            with os.scandir(current) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             reason = f"cannot read the folder: {error.strerror}"
             warnings.append(ArticleWarning(_relative(current, folder), 0, "unreadable", reason, fatal=True))
@@ -69,8 +74,7 @@ def scan(folder: Path) -> tuple[list[Source], list[ArticleWarning]]:
                 (links if entry.is_symlink() else pending).append(Path(entry.path))
             elif entry.name.lower().endswith(_SUFFIXES):
                 _add(Path(entry.path), folder, sources, warnings)
-    sources.sort(key=lambda source: source.path)
-    return sources, warnings
+    return _distinct(sources, warnings), warnings
 
 
 def read_source(source: Source, limit: int) -> tuple[bytes, str]:
@@ -112,6 +116,18 @@ def _add(file: Path, folder: Path, sources: list[Source], warnings: list[Article
         warnings.append(ArticleWarning(path, 0, "bad-file-name", message, fatal=True))
     else:
         sources.append(Source(path, file))
+
+
+def _distinct(sources: list[Source], warnings: list[ArticleWarning]) -> list[Source]:
+    """In order of path, without names that look the same and differ only in how their accents are written."""
+    first: dict[str, Source] = {}
+    for source in sorted(sources, key=lambda source: (source.path, source.file.name != Path(source.path).name)):
+        if source.path in first:
+            message = "another file has the same name, its accents written in another way; this file is left out"
+            warnings.append(ArticleWarning(str(source.file), 0, "bad-file-name", message, fatal=True))
+        else:
+            first[source.path] = source
+    return list(first.values())
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -23,6 +23,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -31,7 +32,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexLocked, IndexNotFound, IndexUnwritable
+from kbsearch.errors import (
+    IndexCorrupt,
+    IndexIncompatible,
+    IndexLocked,
+    IndexNotFound,
+    IndexUnwritable,
+    KbSearchError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,6 +53,8 @@ _CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
 _MANIFEST: Final = "manifest.json"
 _KEPT_GENERATIONS: Final = 2
+_GENERATION: Final = re.compile(r"gen-([0-9]{6,})")
+_UNFINISHED: Final = re.compile(r"(tmp-|CURRENT\.)[0-9a-f]{32}")  # only our own names: the folder may hold other things
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,21 @@ class Generation:
         """Let the collector have it."""
         self._release()
 
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Turn a foreign error into IndexCorrupt when a damaged file explains it; otherwise it is a bug and stays.
+
+        What reads a generation need not foresee how every parser of every format fails on a changed byte.
+        """
+        try:
+            yield
+        except KbSearchError:
+            raise
+        except Exception as error:
+            if damage := self.damage():
+                raise damage[0] from error
+            raise
+
     def damage(self) -> list[IndexCorrupt]:
         """Compare every file with its checksum; empty when all is well. Reads the whole generation."""
         found = []
@@ -133,7 +158,9 @@ class Draft:
         ``manifest`` is completed with format, file sizes and checksums. After this the draft's paths are gone.
         """
         files = sorted(file for file in self._folder.rglob("*") if file.is_file())
+        readable = self._folder.stat().st_mode & 0o666  # tantivy makes files for its own user only
         for file in files:
+            file.chmod(readable)
             _sync(file)
         complete = {
             "format": FORMAT,
@@ -174,20 +201,19 @@ class Store:
         """
         while True:
             name = self._current_name()
-            folder = self.root / name
+            folder = (self.root / name).absolute()  # parts are opened later, perhaps from another working folder
             try:
                 descriptor = os.open(folder / _MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                if self._current_name() == name:
-                    raise IndexCorrupt(
-                        folder / _MANIFEST, "the manifest of the current generation", "no file"
-                    ) from None
-                continue  # published over and collected since CURRENT was read
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if os.fstat(descriptor).st_nlink == 0:
-                os.close(descriptor)
-                continue
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and self._current_name() != name:
+                    continue  # published over and collected since CURRENT was read
+                expected, found = "the manifest of the current generation", error.strerror or str(error)
+                raise IndexCorrupt(folder / _MANIFEST, expected, found) from error
             try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                if os.fstat(descriptor).st_nlink == 0:
+                    os.close(descriptor)
+                    continue
                 return Generation(folder, _read_manifest(folder), descriptor)
             except BaseException:
                 os.close(descriptor)
@@ -239,24 +265,29 @@ class Store:
             name = (self.root / _CURRENT).read_text("utf-8", "replace").strip()
         except (FileNotFoundError, NotADirectoryError):
             raise IndexNotFound(self.root) from None
-        if not (name.startswith("gen-") and name[4:].isdecimal()):
+        except OSError as error:
+            raise IndexCorrupt(
+                self.root / _CURRENT, "the name of a generation", error.strerror or str(error)
+            ) from error
+        if not _GENERATION.fullmatch(name):
             raise IndexCorrupt(self.root / _CURRENT, "the name of a generation", repr(name[:40]))
         return name
 
     def _generations(self) -> list[Path]:
-        return sorted(path for path in self.root.glob("gen-*") if path.name[4:].isdecimal())
+        return sorted((path for path in self.root.iterdir() if _GENERATION.fullmatch(path.name)), key=_number)
 
     def _next_number(self) -> int:
-        return max((int(path.name[4:]) for path in self._generations()), default=0) + 1
+        return max(map(_number, self._generations()), default=0) + 1
 
     def _sweep(self) -> None:
         """Remove what a killed writer left: half-written folders, pointers, and generations never pointed to."""
-        for path in [*self.root.glob("tmp-*"), *self.root.glob(f"{_CURRENT}.*")]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self.root.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         with contextlib.suppress(IndexNotFound, IndexCorrupt):
-            current = self._current_name()
+            current = _number(self.root / self._current_name())
             for path in self._generations():
-                if path.name > current:
+                if _number(path) > current:
                     shutil.rmtree(path)
 
     def _collect(self) -> None:
@@ -264,7 +295,7 @@ class Store:
         for path in self._generations()[:-_KEPT_GENERATIONS]:
             try:
                 descriptor = os.open(path / _MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
+            except OSError:
                 shutil.rmtree(path, ignore_errors=True)
                 continue
             try:
@@ -272,10 +303,14 @@ class Store:
                 doomed = self.root / f"tmp-{uuid.uuid4().hex}"
                 path.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
-            except BlockingIOError:
-                pass  # somebody reads it; a later build comes back to it
+            except OSError:
+                pass  # somebody reads it, most often; a later build comes back to it, and this one is published
             finally:
                 os.close(descriptor)
+
+
+def _number(generation: Path) -> int:
+    return int(generation.name.removeprefix("gen-"))
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -283,7 +318,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text("utf-8"))
         found = manifest["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise IndexCorrupt(file, "a manifest", str(error)) from error
     if found != FORMAT:
         raise IndexIncompatible("format", str(found), str(FORMAT))

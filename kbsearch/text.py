@@ -4,8 +4,8 @@ Words
     Japanese runs go through SudachiPy (split mode A) and are named by their ``normalized_form``, without particles,
     auxiliaries and symbols; other words are lower-cased, and ASCII words are stemmed (Snowball English).
 Grams
-    Character bigrams of kana and kanji runs, with katakana folded to hiragana, a final prolonged sound mark dropped
-    and iteration marks written out; other words as they are, lower-cased, and joined across a hyphen.
+    Character bigrams of kana and kanji runs, with katakana folded to hiragana, the prolonged sound mark at the end of a
+    word dropped and iteration marks written out; other words as they are, lower-cased, and joined across a hyphen.
 
 Use: ``analyse(text)`` at build time, for questions and for highlights alike. The language of a text is never guessed:
 a run of Japanese script is Japanese, whatever surrounds it.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "normalise"]
 
-VERSION = 1
+VERSION = 2
 
 Span = tuple[int, int]
 """First and one-past-last character of a token in the original text."""
@@ -45,23 +45,26 @@ _JA = (
 )
 _RUN = re.compile(
     rf"(?P<ja>[{_JA}][{_JA}・]*)"  # a middle dot separates words of one katakana term: ソフト・ウェア
-    r"|(?P<number>\d+(?:,\d{3})+(?!\d))"  # 1,000 is one number, 1000
+    rf"|(?P<number>\d+(?:,\d{{3}})+(?!\d)(?:(?![{_JA}])[^\W_])*)"  # 1,000 is one number, 1000, and 1,000GB is 1000GB
     rf"|(?P<word>(?:(?![{_JA}])[^\W_])+(?:'(?:(?![{_JA}])[^\W_])+)*)"
 )
 # A cluster is what NFKC may compose: a base with the marks behind it, half-width voicing marks and jamo included.
+# Not more than 30 of them (UAX #15, stream-safe text): Python sorts the marks of one base in quadratic time.
 _CLUSTER = re.compile(
-    r".[\u0300-\u036f\u1160-\u11ff\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef]*", re.DOTALL
+    r".[\u0300-\u036f\u1160-\u11ff\u20d0-\u20ff\u3099-\u309c\ufe00-\ufe0f\uff9e\uff9f\U000e0100-\U000e01ef]{0,30}",
+    re.DOTALL,
 )
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
 )
 _LONG_MARK_LOOKALIKES = re.compile("(?<=[\u30a1-\u30fa])[―−─](?=[\u30a1-\u30fa]|\\b|$)")
-_APOSTROPHES = str.maketrans("’ʼ＇", "'''")
+_LOOKALIKES = str.maketrans("’ʼ＇゛゜", "'''\u3099\u309a")  # か゛, with a voicing mark that stands alone, is が
 
 _SUDACHI_CHARS = 8_000  # SudachiPy refuses an input of more than 49,149 bytes; four bytes a character at most
 _SKIPPED_POS = frozenset({"助詞", "助動詞", "補助記号", "空白", "記号"})
 _SKIPPED_FORMS = frozenset({"御", "為る", "居る", "有る"})  # honorific prefix and the emptiest verbs
-_MIN_LONG_KATAKANA = 4  # サーバー loses its last mark, キー and コピー keep theirs
+_CLOSING = frozenset("」』）)]】》〉”\"'")  # a word may follow them without a break
+_MIN_LONG_KANA = 4  # サーバー loses its last mark, キー and コピー keep theirs
 _MAX_TERM_CHARS = 64  # an address or a base64 line is no word; its head is enough to find it by
 _KATA_TO_HIRA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)} | {0x30FD: 0x309D, 0x30FE: 0x309E}
 
@@ -101,12 +104,12 @@ def analyse(text: str) -> Analysis:
     for match in _RUN.finditer(normal):
         run, start = match.group(), match.start()
         if match.lastgroup == "ja":
-            words.extend(_japanese_words(run, start))
+            words.extend(_japanese_words(run, start, _lead(normal, start)))
             grams.extend(_bigrams(run, start))
         elif match.lastgroup == "number":
             number = run.replace(",", "")
-            words.append((number, start, match.end()))
-            grams.append((number, start, match.end()))
+            words.append((_stem(number), start, match.end()))
+            grams.append((number[:_MAX_TERM_CHARS], start, match.end()))
         else:
             words.append((_stem(run), start, match.end()))
             grams.append((run[:_MAX_TERM_CHARS], start, match.end()))
@@ -140,14 +143,16 @@ def normalise(text: str) -> tuple[str, list[Span] | None]:
     """
     if text.isascii():
         return text.lower(), None
-    lowered = text.translate(_APOSTROPHES).lower()
+    lowered = text.translate(_LOOKALIKES).lower()
     if len(lowered) == len(text) and unicodedata.is_normalized("NFKC", lowered) and not _INVISIBLE.search(lowered):
         return _LONG_MARK_LOOKALIKES.sub("ー", lowered), None
     pieces: list[str] = []
     origin: list[Span] = []
     for cluster in _CLUSTER.finditer(text):
         raw = cluster.group()
-        piece = raw if raw.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", raw)).translate(_APOSTROPHES)
+        piece = raw
+        if not raw.isascii():
+            piece = _INVISIBLE.sub("", unicodedata.normalize("NFKC", raw.translate(_LOOKALIKES)))
         piece = piece.lower()
         pieces.append(piece)
         origin.extend([cluster.span()] * len(piece))
@@ -161,15 +166,23 @@ def _tokens(found: list[tuple[str, int, int]], origin: list[Span] | None) -> Tok
     return Tokens(terms, tuple((origin[start][0], origin[end - 1][1]) for _, start, end in found))
 
 
-def _japanese_words(run: str, offset: int) -> Iterator[tuple[str, int, int]]:
+def _lead(normal: str, start: int) -> str:
+    """What SudachiPy reads before a run that follows a word: 「で」 behind ``PDF`` is a particle, alone a word."""
+    before = normal[start - 1 : start]
+    return "」" if before.isalnum() or before in _CLOSING else ""
+
+
+def _japanese_words(run: str, offset: int, lead: str) -> Iterator[tuple[str, int, int]]:
     tokenizer = _sudachi()
     for base in range(0, len(run), _SUDACHI_CHARS):
-        for morpheme in tokenizer.tokenize(run[base : base + _SUDACHI_CHARS]):
+        shift = offset + base - len(lead)
+        for morpheme in tokenizer.tokenize(lead + run[base : base + _SUDACHI_CHARS]):
             if morpheme.part_of_speech()[0] in _SKIPPED_POS:
-                continue
+                continue  # the lead, too
             form = "".join(morpheme.normalized_form().lower().split())
             if form and form not in _SKIPPED_FORMS:
-                yield form[:_MAX_TERM_CHARS], offset + base + morpheme.begin(), offset + base + morpheme.end()
+                yield form[:_MAX_TERM_CHARS], shift + morpheme.begin(), shift + morpheme.end()
+        lead = ""
 
 
 def _bigrams(run: str, offset: int) -> Iterator[tuple[str, int, int]]:
@@ -184,13 +197,14 @@ def _bigrams(run: str, offset: int) -> Iterator[tuple[str, int, int]]:
 def _fold_run(run: str) -> list[tuple[str, int]]:
     """Characters of a run with their places: spelling variants of one word fold to the same characters."""
     folded: list[tuple[str, int]] = []
-    katakana = 0  # length of the katakana word that ends here
+    script, length = "", 0  # of the kana word that ends here
     for place, char in enumerate(run):
-        is_katakana = "\u30a1" <= char <= "\u30fc"
-        katakana = katakana + 1 if is_katakana else 0
+        now = script if char == "ー" else _kana_script(char)
+        length = length + 1 if now == script else 1
+        script = now
         if char == "・":
             continue
-        if char == "ー" and katakana >= _MIN_LONG_KATAKANA and not _is_katakana(run, place + 1):
+        if char == "ー" and script and length >= _MIN_LONG_KANA and not _goes_on(run, place + 1, script):
             continue
         folded.append((_fold_char(char, folded), place))
     return folded
@@ -203,8 +217,15 @@ def _fold_char(char: str, before: list[tuple[str, int]]) -> str:
     return char.translate(_KATA_TO_HIRA)
 
 
-def _is_katakana(run: str, place: int) -> bool:
-    return place < len(run) and "\u30a1" <= run[place] <= "\u30fc" and run[place] != "・"
+def _kana_script(char: str) -> str:
+    if "\u30a1" <= char <= "\u30fc":
+        return "katakana"
+    return "hiragana" if "\u3041" <= char <= "\u3096" else ""
+
+
+def _goes_on(run: str, place: int, script: str) -> bool:
+    """Whether the kana word before ``place`` has more of it there."""
+    return place < len(run) and run[place] != "・" and (run[place] == "ー" or _kana_script(run[place]) == script)
 
 
 def _joined(normal: str, grams: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

@@ -3,7 +3,8 @@
 ``vectors.npy`` is the truth: float32, shape ``(passages, dimension)``, C order, memory-mapped. Up to ``FLAT_LIMIT``
 passages every question is compared with all of them (``IndexFlatIP``); beyond, a derived HNSW graph (Malkov & Yashunin
 2018) proposes candidates, which are then scored exactly against ``vectors.npy``, and the graph's recall is measured
-when it is built.
+when it is built. A graph walks to the question's neighbourhood whatever a filter says: when too few rows there may
+answer (a question in Japanese, a filter for English), the rows that may are scanned exactly instead.
 
 What FAISS leaves to us: it lists ties in its own order, pads a short answer with −1, and does not notice a flipped
 byte. :meth:`VectorIndex.search` answers in the total order (score descending, row ascending), drops the padding, and
@@ -15,6 +16,7 @@ Never: normalise here. An encoder gives unit vectors, and cosine is the inner pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,7 +42,7 @@ _EF_SEARCH = 256
 _TIE_MARGIN = 16
 _RECALL_SAMPLE = 200
 _RECALL_AT = 100
-_EXACT_FRACTION = 0.1  # a filter that leaves less than this is scanned exactly: a graph loses its way in it
+_EF_FILTERED = 1024  # neighbours to look at under a filter; where a page needs more, an exact scan costs no more
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _NO_SCORES: Final = np.empty(0, dtype=np.float32)
 
@@ -95,8 +97,8 @@ class VectorIndex:
 
     def __init__(self, vectors_file: Path, graph_file: Path, report: DenseReport) -> None:
         self.vectors: FloatArray = _map_vectors(vectors_file)
-        self._index = self._open(graph_file, report)
-        self._graph = report.kind == "hnsw"
+        self._flat = _exact(self.vectors)
+        self._graph = _open_graph(graph_file, self._flat) if report.kind == "hnsw" else None
 
     @property
     def rows(self) -> int:
@@ -106,7 +108,7 @@ class VectorIndex:
     @property
     def approximate(self) -> bool:
         """Whether a search may miss a row: true for a graph, false for an exact scan."""
-        return self._graph
+        return self._graph is not None
 
     def search(self, query: FloatArray, k: int, mask: NDArray[np.bool_] | None = None) -> tuple[RowArray, FloatArray]:
         """Rank passages by cosine.
@@ -130,9 +132,6 @@ class VectorIndex:
         k = min(k, allowed)
         if k <= 0:
             return _NO_ROWS, _NO_SCORES
-        if self._graph and mask is not None and allowed < _EXACT_FRACTION * self.rows:
-            rows = np.flatnonzero(mask)
-            return _best(rows, self.score(query, rows), k)
         limit = min(k + _TIE_MARGIN, allowed)
         while True:
             rows, scores = self._candidates(query, limit, mask)
@@ -141,46 +140,63 @@ class VectorIndex:
             limit = min(limit * 4, allowed)  # a tie across the edge: look further
 
     def score(self, query: FloatArray, rows: RowArray) -> FloatArray:
-        """Exact cosines of the given rows, float32 in their order."""
-        scores: FloatArray = self.vectors[rows] @ query
+        """Exact cosines of the given rows, float32 in their order; equal vectors score equally.
+
+        A matrix product does not give that: BLAS sums the rows of one block in another order than those left over.
+        """
+        scores: FloatArray = np.vecdot(self.vectors[rows], query)
         return scores
 
     def _candidates(self, query: FloatArray, limit: int, mask: NDArray[np.bool_] | None) -> tuple[RowArray, FloatArray]:
+        """The best ``limit`` rows or more, in any order: from the graph if it finds so many that may answer."""
+        if self._graph is not None and limit <= _EF_FILTERED:
+            rows = self._neighbours(self._graph, query, limit if mask is None else _EF_FILTERED)
+            rows = rows if mask is None else rows[mask[rows]]
+            if len(rows) >= limit:
+                return rows, self.score(query, rows)
+        return self._scan(query, limit, mask)
+
+    def _neighbours(self, graph: faiss.Index, query: FloatArray, limit: int) -> RowArray:
+        """Rows that the graph proposes, ascending."""
+        import faiss
+
+        parameters = faiss.SearchParametersHNSW(efSearch=max(_EF_SEARCH, limit))
+        _, rows = graph.search(query[np.newaxis], min(limit, self.rows), params=parameters)
+        found: RowArray = np.sort(rows[0][rows[0] >= 0])
+        return found
+
+    def _scan(self, query: FloatArray, limit: int, mask: NDArray[np.bool_] | None) -> tuple[RowArray, FloatArray]:
         import faiss
 
         parameters = None
-        if mask is not None or self._graph:
-            selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-            if self._graph:
-                parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(_EF_SEARCH, limit))
-            else:
-                parameters = faiss.SearchParameters(sel=selector)
-        scores, rows = self._index.search(query[np.newaxis], limit, params=parameters)
+        if mask is not None:
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
+        scores, rows = self._flat.search(query[np.newaxis], limit, params=parameters)
         found = rows[0] >= 0
-        if self._graph:
-            exact = np.sort(rows[0][found])
-            return exact, self.score(query, exact)
         return rows[0][found], scores[0][found]
 
-    def _open(self, graph_file: Path, report: DenseReport) -> faiss.Index:
-        import faiss
 
-        if report.kind == "flat":
-            flat = faiss.IndexFlatIP(self.vectors.shape[1])
-            flat.add(self.vectors)
-            return flat
-        try:
-            graph = faiss.read_index(str(graph_file), faiss.IO_FLAG_SKIP_STORAGE)
-        except RuntimeError as error:
-            raise IndexCorrupt(graph_file, "an HNSW graph", str(error).splitlines()[0]) from error
-        storage = faiss.IndexFlatIP(self.vectors.shape[1])
-        storage.add(self.vectors)
-        if graph.ntotal != storage.ntotal:
-            raise IndexCorrupt(graph_file, f"{storage.ntotal} nodes", f"{graph.ntotal}")
-        graph.storage = storage
-        graph.own_fields = False
-        self._storage = storage  # FAISS holds a bare pointer to it
-        return graph
+def _exact(vectors: FloatArray) -> faiss.Index:
+    import faiss
+
+    flat = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    return flat
+
+
+def _open_graph(file: Path, storage: faiss.Index) -> faiss.Index:
+    """The graph over vectors in ``storage``, which must live as long: FAISS holds a bare pointer to it."""
+    import faiss
+
+    try:
+        graph = faiss.read_index(str(file), faiss.IO_FLAG_SKIP_STORAGE)
+    except RuntimeError as error:
+        raise IndexCorrupt(file, "an HNSW graph", str(error).splitlines()[0]) from error
+    if graph.ntotal != storage.ntotal:
+        raise IndexCorrupt(file, f"{storage.ntotal} nodes", f"{graph.ntotal}")
+    graph.storage = storage
+    graph.own_fields = False
+    return graph
 
 
 def _best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatArray]:
@@ -191,10 +207,13 @@ def _best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatAr
 def _map_vectors(file: Path) -> FloatArray:
     try:
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise IndexCorrupt(file, "a float32 matrix", str(error).splitlines()[0]) from error
+    except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python
+        raise IndexCorrupt(file, "a float32 matrix", (str(error).splitlines() or ["none"])[0]) from error
     if vectors.ndim != 2 or vectors.dtype != np.float32:  # noqa: PLR2004 - a matrix
         raise IndexCorrupt(file, "a float32 matrix", f"{vectors.dtype} of {vectors.ndim} dimensions")
+    size, promised = file.stat().st_size, vectors.offset + vectors.nbytes
+    if size != promised or not vectors.flags.c_contiguous:
+        raise IndexCorrupt(file, f"{promised} bytes in C order, as its header says", f"{size} bytes")
     return np.asarray(vectors)
 
 

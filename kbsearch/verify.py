@@ -124,7 +124,10 @@ def _questions(kb: KnowledgeBase) -> list[str]:
 
 
 def _compare(expected: FloatArray, rows: RowArray, scores: FloatArray) -> tuple[float, float]:
-    """Share of the oracle's rows that the leg found, and its greatest relative error of a score."""
+    """Share of the oracle's rows that the leg found, and its greatest relative error of a score.
+
+    An answer out of the total order, or with a row twice, finds nothing.
+    """
     order = np.lexsort((np.arange(len(expected)), -expected))[:_DEPTH]
     order = order[expected[order] > 0]
     if not len(order):
@@ -133,6 +136,8 @@ def _compare(expected: FloatArray, rows: RowArray, scores: FloatArray) -> tuple[
     # A row counts as found when it scores like one of the oracle's: ties may fall on either side of the edge.
     edge = expected[order[-1]] - _TOLERANCE * best
     share = float(np.count_nonzero(expected[rows] >= edge)) / len(order)
+    if len(np.unique(rows)) < len(rows) or not np.array_equal(np.lexsort((rows, -scores)), np.arange(len(rows))):
+        share = 0.0
     return share, float(np.abs(expected[rows] - scores).max(initial=0.0)) / best
 
 

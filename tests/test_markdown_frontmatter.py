@@ -225,3 +225,9 @@ def test_after_twenty_places_of_damage_only_their_number_is_told() -> None:
     found = parse_article(("# 題\n\n" + "これは顾客です。\n\n" * 30).encode(), "a.md")[1]
     assert len(found) == 21
     assert found[-1].message == "10 more places like these"
+
+
+def test_front_matter_alone_is_an_article_that_is_found_by_its_title() -> None:
+    article = parse("---\ntitle: 準備中\n---")
+    assert [(passage.text, passage.lines) for passage in article.passages] == [("準備中", (3, 3))]
+    assert [section.lines for section in article.sections] == [(3, 3)]

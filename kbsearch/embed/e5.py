@@ -78,11 +78,13 @@ class E5Small:
         What :func:`kbsearch.embed.convert.converted` gave.
     threads
         How many passages to encode at once; None for one per usable core.
+    threads_per_text
+        How many cores to spend on each text; see :data:`THREADS_PER_TEXT`.
     """
 
     name = NAME
 
-    def __init__(self, source: Converted, threads: int | None = None) -> None:
+    def __init__(self, source: Converted, threads: int | None = None, threads_per_text: int = THREADS_PER_TEXT) -> None:
         manifest = source.manifest
         self.dimension = int(manifest["dimension"])
         self.max_tokens = int(manifest["max_tokens"])
@@ -93,7 +95,7 @@ class E5Small:
         self._embedding = np.fromfile(source.folder / EMBEDDING, np.float32).reshape(-1, self.dimension)
         rows, blocks = manifest["words"]["shape"]
         self._words = WordTable.map(source.packed, manifest["words"]["offset"], (rows, blocks))
-        self._session = _session(source.folder / BODY)
+        self._session = _session(source.folder / BODY, threads_per_text)
 
     def count_tokens(self, text: str) -> int:
         """Tokens that ``text`` takes as a passage, prefix and special tokens included."""
@@ -156,9 +158,9 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
     return f"{NAME}/{quantisation}/{digest[:8]}"
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS_PER_TEXT
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -13,6 +13,7 @@ Never: give ``<s>``, ``<mask>`` and their like a meaning when they stand in a te
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ SEPARATE = [0x09, 0x0A, 0x0C, 0x0D, 0x1680, *range(0x200B, 0x2010), 0x2028, 0x20
 CHARACTERS = {**dict.fromkeys(VANISH, ""), **dict.fromkeys(SEPARATE, " ")}
 SURROGATES = re.compile("[\ud800-\udfff]")
 TILDE = "～"
+LONG_RUN = re.compile("(?:[^\\w\\s]|[ﾞﾟ]){64,}")
+"""May hold a long run of combining marks: these are no word characters, save the half-width voicing marks."""
 
 
 def normalise(text: str) -> list[str]:
@@ -56,8 +59,18 @@ def normalise(text: str) -> list[str]:
         text = SURROGATES.sub(" ", text)
     text = text.translate(CHARACTERS)
     if not text.isascii():
-        text = TILDE.join(unicodedata.normalize("NFKC", part) for part in text.split(TILDE))
+        text = TILDE.join(unicodedata.normalize("NFKC", LONG_RUN.sub(_ordered, part)) for part in text.split(TILDE))
     return text.split()
+
+
+def _ordered(run: re.Match[str]) -> str:
+    """Decompose a run and put its combining marks in canonical order, which changes nothing of what NFKC gives.
+
+    Left to itself, ``unicodedata.normalize`` takes the square of a run's length: 5 s for 100,000 marks.
+    """
+    characters = [part for character in run[0] for part in unicodedata.normalize("NFKD", character)]
+    groups = itertools.groupby(characters, lambda character: unicodedata.combining(character) > 0)
+    return "".join("".join(sorted(group, key=unicodedata.combining) if marks else group) for marks, group in groups)
 
 
 def write(folder: Path, pieces: Sequence[str], scores: FloatArray) -> None:

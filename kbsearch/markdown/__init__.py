@@ -91,8 +91,7 @@ def parse_article(
 
     # 3. Blocks → sections and question/answer units.
     rows = source.split("\n")
-    last_line = max(front_lines + 1, len(source.rstrip(" \t\n").split("\n")))
-    rows.extend([""] * (last_line - len(rows)))
+    last_line = source.rstrip(" \t\n").count("\n") + 1
     is_faq = known.kind == "faq" or (not known.kind and names_faq(path))
     drafts = find_units(cut_sections(blocks, title, last_line), is_faq=is_faq)
     trim_sections(drafts, rows)

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from mdit_py_plugins.container import container_plugin
 from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
-from kbsearch.markdown.inline import rows_of, text_of
+from kbsearch.markdown.footnotes import Footnotes
+from kbsearch.markdown.inline import rows_of
 from kbsearch.markdown.language import join_lines
 from kbsearch.markdown.markup import visible_text
 from kbsearch.markdown.notes import alert_label, container_label, include_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from markdown_it.token import Token
 
     from kbsearch.model import Lines
 
@@ -117,52 +117,16 @@ def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
     body = body.rstrip(" \t\n")
     tokens = _PARSER.parse(f"{body}\n\n", environment)
     last_line = offset + body.count("\n") + 1
-    builder = _Builder(offset, last_line, lang, _Footnotes(tokens, environment))
+    builder = _Builder(offset, last_line, lang, Footnotes(tokens, environment))
     for token in tokens:
         builder.take(token)
     return builder.top
 
 
-class _Footnotes:
-    """The footnotes of an article; each is told once, at its first reference."""
-
-    def __init__(self, tokens: list[Token], environment: dict[str, object]) -> None:
-        notes = environment.get("footnotes")
-        found = notes if isinstance(notes, dict) else {}
-        self._numbers: dict[str, int] = found.get("refs", {})
-        self._texts: dict[int, str] = {}
-        for number, note in found.get("list", {}).items():
-            if "tokens" in note:
-                self._texts[number] = text_of(Token("inline", "", 0, children=note["tokens"]))
-        self._define(tokens)
-
-    def _define(self, tokens: list[Token]) -> None:
-        opened: list[tuple[str, list[str]]] = []
-        for token in tokens:
-            if token.type == "footnote_reference_open":
-                opened.append((token.meta["label"], []))
-            elif token.type == "footnote_reference_close":
-                label, rows = opened.pop()
-                if self.is_used(label):
-                    self._texts[self._numbers[f":{label}"]] = "\n".join(rows)
-            elif opened and token.type == "inline":
-                opened[-1][1].append(join_lines(rows_of(token)))
-            elif opened and token.content:
-                opened[-1][1].append(token.content.rstrip("\n"))
-
-    def is_used(self, label: str) -> bool:
-        """Whether the text refers to the footnote; else it stays where it is defined."""
-        return self._numbers.get(f":{label}", -1) >= 0
-
-    def take(self, number: int) -> str:
-        """Text of a footnote the first time, then ``""``."""
-        return self._texts.pop(number, "")
-
-
 class _Builder:
     """Turns the flat stream of tokens into the tree."""
 
-    def __init__(self, offset: int, last_line: int, lang: str, footnotes: _Footnotes) -> None:
+    def __init__(self, offset: int, last_line: int, lang: str, footnotes: Footnotes) -> None:
         self.top: list[Block] = []
         self._offset = offset
         self._last_line = last_line
@@ -281,12 +245,3 @@ def _make_alert(quote: Block, lang: str) -> None:
     first.rows = first.rows[1:]
     if not first.rows:
         del quote.children[0]
-
-
-def walk(blocks: list[Block]) -> Iterator[Block]:
-    """Every block of the trees, parents first."""
-    stack = blocks[::-1]
-    while stack:
-        block = stack.pop()
-        yield block
-        stack.extend(reversed(block.children))

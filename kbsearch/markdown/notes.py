@@ -49,7 +49,8 @@ def container_label(info: str, lang: str) -> tuple[str, str]:
     # Zenn writes ``:::message alert``.
     if name == "message" and title.strip() == "alert":
         return _label("warning", lang), ""
-    return label, title.strip() if label or name in _SYNONYMS else ""
+    # ``key="value"`` speaks to a tool.
+    return label, "" if "=" in title else title.strip()
 
 
 def alert_label(row: str, lang: str) -> str | None:

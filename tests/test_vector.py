@@ -1,0 +1,394 @@
+"""The dense leg against plain NumPy, exact and as a graph; ties, masks, files, damage."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kbsearch import vector
+from kbsearch.errors import IndexCorrupt
+from kbsearch.vector import DenseReport, VectorIndex, write_graph, write_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray, RowArray
+
+    OpenIndex = Callable[[FloatArray], VectorIndex]
+
+FLAT = DenseReport("flat", 1.0)
+
+
+def unit(random: np.random.Generator, rows: int, dimension: int = 24, middle: FloatArray | None = None) -> FloatArray:
+    """Random unit vectors, around ``middle`` if given."""
+    vectors = random.standard_normal((rows, dimension)).astype(np.float32)
+    if middle is not None:
+        vectors += 6 * middle
+    normal: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normal
+
+
+def best(
+    vectors: FloatArray, query: FloatArray, k: int, mask: NDArray[np.bool_] | None = None
+) -> tuple[RowArray, NDArray[np.float64]]:
+    """The exact answer: all products in double precision, sorted."""
+    scores = vectors.astype(np.float64) @ query.astype(np.float64)
+    rows = np.arange(len(vectors)) if mask is None else np.flatnonzero(mask)
+    order = np.lexsort((rows, -scores[rows]))[:k]
+    return rows[order], scores[rows[order]]
+
+
+@pytest.fixture
+def open_index(tmp_path: Path) -> OpenIndex:
+    """Write vectors and what is derived from them, and open them."""
+
+    def opened(vectors: FloatArray) -> VectorIndex:
+        write_vectors(tmp_path / "vectors.npy", vectors)
+        report = write_graph(tmp_path / "dense.faiss", vectors)
+        return VectorIndex(tmp_path / "vectors.npy", tmp_path / "dense.faiss", report)
+
+    return opened
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build a graph from 1,000 rows on."""
+    monkeypatch.setattr(vector, "FLAT_LIMIT", 1000)
+
+
+# Exact search
+
+
+@pytest.mark.parametrize("rows", [1, 2, 10, 117, 1000])
+@pytest.mark.parametrize("k", [1, 10, 100, 5000])
+def test_an_exact_search_is_what_numpy_finds(open_index: OpenIndex, rows: int, k: int) -> None:
+    random = np.random.default_rng(rows)
+    vectors = unit(random, rows)
+    index = open_index(vectors)
+    assert not index.approximate
+    for query in unit(random, 10):
+        found, scores = index.search(query, k)
+        expected, expected_scores = best(vectors, query, k)
+        assert found.tolist() == expected.tolist()
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5, 0.99])
+def test_an_exact_search_under_a_mask_is_what_numpy_finds(open_index: OpenIndex, share: float) -> None:
+    random = np.random.default_rng(3)
+    vectors = unit(random, 2001)  # no multiple of eight: the last byte of the bitmap is half full
+    index = open_index(vectors)
+    for query in unit(random, 10):
+        mask = random.random(2001) < share
+        mask[2000] = True
+        found, scores = index.search(query, 30, mask)
+        expected, expected_scores = best(vectors, query, 30, mask)
+        assert found.tolist() == expected.tolist()
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+
+
+def test_types_are_as_declared(open_index: OpenIndex) -> None:
+    vectors = unit(np.random.default_rng(1), 5)
+    index = open_index(vectors)
+    for mask in (None, np.ones(5, dtype=bool), np.zeros(5, dtype=bool)):
+        rows, scores = index.search(vectors[0], 3, mask)
+        assert (rows.dtype, scores.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
+    assert index.score(vectors[0], np.array([1])).dtype == np.float32
+
+
+def test_an_opposite_vector_is_found_with_a_negative_score(open_index: OpenIndex) -> None:
+    index = open_index(np.array([[1, 0], [-1, 0], [0, 1]], dtype=np.float32))
+    rows, scores = index.search(np.array([1, 0], dtype=np.float32), 3)
+    assert rows.tolist() == [0, 2, 1]
+    assert scores.tolist() == [1, 0, -1]
+
+
+# Edges
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_no_row_is_wanted(open_index: OpenIndex, k: int) -> None:
+    vectors = unit(np.random.default_rng(1), 5)
+    rows, scores = open_index(vectors).search(vectors[0], k)
+    assert (rows.tolist(), scores.tolist()) == ([], [])
+
+
+def test_more_rows_are_wanted_than_there_are_and_none_is_padding(open_index: OpenIndex) -> None:
+    vectors = unit(np.random.default_rng(1), 5)
+    for k in (5, 6, 1000, 2**40):
+        assert sorted(open_index(vectors).search(vectors[0], k)[0].tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_an_empty_mask_has_no_row(open_index: OpenIndex) -> None:
+    vectors = unit(np.random.default_rng(1), 5)
+    assert open_index(vectors).search(vectors[0], 3, np.zeros(5, dtype=bool))[0].tolist() == []
+
+
+def test_an_empty_index_has_no_row(open_index: OpenIndex) -> None:
+    index = open_index(np.empty((0, 24), dtype=np.float32))
+    query = unit(np.random.default_rng(1), 1)[0]
+    assert index.rows == 0
+    assert index.search(query, 10)[0].tolist() == []
+    assert index.search(query, 10, np.empty(0, dtype=bool))[0].tolist() == []
+    assert index.score(query, np.empty(0, dtype=np.int64)).tolist() == []
+
+
+def test_score_gives_the_rows_asked_for_in_their_order(open_index: OpenIndex) -> None:
+    vectors = unit(np.random.default_rng(1), 50)
+    asked = np.array([7, 49, 0, 7])
+    scores = open_index(vectors).score(vectors[7], asked)
+    np.testing.assert_allclose(scores, vectors[asked].astype(np.float64) @ vectors[7], atol=1e-6)
+
+
+# Ties
+
+
+@pytest.mark.parametrize("dimension", [7, 16, 32, 384])
+def test_twins_are_both_returned_in_the_order_of_rows(open_index: OpenIndex, dimension: int) -> None:
+    random = np.random.default_rng(dimension)
+    vectors = unit(random, 60, dimension)
+    vectors[51] = vectors[50] = vectors[9] = vectors[4]
+    rows, scores = open_index(vectors).search(vectors[4], 60)
+    assert rows[:4].tolist() == [4, 9, 50, 51]
+    assert len(set(scores[:4].tolist())) == 1
+
+
+@pytest.mark.parametrize("dimension", [7, 16, 32, 384])
+@pytest.mark.parametrize("rows", [2, 3, 5, 33, 61])
+def test_equal_vectors_score_equally_wherever_they_stand(open_index: OpenIndex, dimension: int, rows: int) -> None:
+    random = np.random.default_rng(rows)
+    index = open_index(np.repeat(unit(random, 1, dimension), rows, axis=0))
+    for query in unit(random, 5, dimension):
+        assert len(set(index.score(query, np.arange(rows)).tolist())) == 1
+        assert index.search(query, rows)[0].tolist() == list(range(rows))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 50, 399, 400])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_tie_across_the_edge_of_k_keeps_its_first_rows(open_index: OpenIndex, k: int, masked: bool) -> None:  # noqa: FBT001
+    """Rows 399, 300 and 200 are better; all others are one vector."""
+    east, north = np.eye(2, 24, dtype=np.float32)
+    vectors = np.tile(north, (400, 1))
+    vectors[[399, 300, 200]] = east
+    mask = np.arange(400) % 2 == 0 if masked else None
+    order = [200, 300, 399] + [row for row in range(400) if row not in {200, 300, 399}]
+    expected = [row for row in order if mask is None or mask[row]][:k]
+    query = np.array([0.8, 0.6, *[0] * 22], dtype=np.float32)
+    assert open_index(vectors).search(query, k, mask)[0].tolist() == expected
+
+
+# The graph
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_graph_finds_what_numpy_finds(open_index: OpenIndex) -> None:
+    random = np.random.default_rng(5)
+    vectors = unit(random, 5000)
+    index = open_index(vectors)
+    assert index.approximate
+    hits = 0
+    for query in unit(random, 50):
+        rows, scores = index.search(query, 20)
+        expected, expected_scores = best(vectors, query, 20)
+        hits += len(np.intersect1d(rows, expected))
+        np.testing.assert_allclose(scores, vectors[rows].astype(np.float64) @ query, atol=1e-6)  # scored exactly
+        assert np.lexsort((rows, -scores)).tolist() == list(range(20))
+        np.testing.assert_allclose(scores[0], expected_scores[0], atol=1e-6)
+    assert hits / (50 * 20) > 0.98
+
+
+@pytest.mark.usefixtures("graph")
+def test_the_recall_in_the_report_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = unit(np.random.default_rng(5), 3000, 64)
+    good = write_graph(tmp_path / "good.faiss", vectors)
+    assert good.kind == "hnsw"
+    assert 0.95 < good.recall_at_100 <= 1
+    monkeypatch.setattr(vector, "_HNSW_LINKS", 2)
+    monkeypatch.setattr(vector, "_EF_CONSTRUCTION", 4)
+    monkeypatch.setattr(vector, "_EF_SEARCH", 4)
+    bad = write_graph(tmp_path / "bad.faiss", vectors)
+    assert bad.recall_at_100 < good.recall_at_100 - 0.2
+
+
+@pytest.mark.usefixtures("graph")
+@pytest.mark.parametrize("share", [0.0005, 0.09, 0.2, 0.9])
+def test_a_graph_under_a_random_mask_finds_what_numpy_finds(open_index: OpenIndex, share: float) -> None:
+    random = np.random.default_rng(6)
+    vectors = unit(random, 5000)
+    index = open_index(vectors)
+    hits = wanted = 0
+    for query in unit(random, 20):
+        mask = random.random(5000) < share
+        mask[17] = True
+        rows, scores = index.search(query, 20, mask)
+        expected, _ = best(vectors, query, 20, mask)
+        assert mask[rows].all()
+        assert len(rows) == len(expected)
+        np.testing.assert_allclose(scores, vectors[rows].astype(np.float64) @ query, atol=1e-6)
+        hits, wanted = hits + len(np.intersect1d(rows, expected)), wanted + len(expected)
+        if share < 0.1:
+            assert rows.tolist() == expected.tolist()  # a small category is scanned
+    assert hits / wanted > 0.98
+
+
+@pytest.mark.usefixtures("graph")
+@pytest.mark.parametrize("far", [0.5, 0.2])
+def test_a_graph_does_not_starve_a_mask_far_from_the_question(open_index: OpenIndex, far: float) -> None:
+    """Two languages lie apart: a question among the one, a filter for the other."""
+    random = np.random.default_rng(8)
+    near, other = np.eye(2, 24, dtype=np.float32)
+    size = int(2500 * far)
+    vectors = np.concatenate([unit(random, 2500 - size, 24, near), unit(random, size, 24, other)])
+    index = open_index(vectors)
+    mask = np.arange(2500) >= 2500 - size
+    for query in unit(random, 10, 24, near):
+        expected, _ = best(vectors, query, 50, mask)
+        assert index.search(query, 50, mask)[0].tolist() == expected.tolist()
+
+
+@pytest.mark.usefixtures("graph")
+@pytest.mark.parametrize("k", [1100, 1200, 10**9])
+def test_a_graph_asked_for_very_many_rows_gives_them_all(open_index: OpenIndex, k: int) -> None:
+    vectors = unit(np.random.default_rng(9), 1200)
+    expected, _ = best(vectors, vectors[0], k)
+    assert open_index(vectors).search(vectors[0], k)[0].tolist() == expected.tolist()
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_graph_of_twins_answers_in_the_order_of_rows(open_index: OpenIndex) -> None:
+    vectors = np.tile(unit(np.random.default_rng(9), 1), (1500, 1))
+    assert open_index(vectors).search(vectors[0], 10)[0].tolist() == list(range(10))
+    mask = np.arange(1500) % 3 == 1
+    assert open_index(vectors).search(vectors[0], 4, mask)[0].tolist() == [1, 4, 7, 10]
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_graph_and_its_index_outlive_what_they_were_made_of(open_index: OpenIndex) -> None:
+    random = np.random.default_rng(4)
+    index = open_index(unit(random, 1500))
+    gc.collect()
+    queries = unit(random, 20)
+    expected = [best(index.vectors, query, 5)[0].tolist() for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda query: index.search(query, 5)[0].tolist(), [*queries] * 20))
+    assert np.mean([answer == wanted for answer, wanted in zip(answers, expected * 20, strict=True)]) > 0.95
+
+
+def test_up_to_the_limit_there_is_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector, "FLAT_LIMIT", 300)
+    vectors = unit(np.random.default_rng(2), 301)
+    assert write_graph(tmp_path / "dense.faiss", vectors[:300]) == FLAT
+    assert not (tmp_path / "dense.faiss").exists()
+    assert write_graph(tmp_path / "dense.faiss", vectors).kind == "hnsw"
+
+
+# Files
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(0, 40), dimension=st.integers(1, 70), seed=st.integers(0, 2**32 - 1))
+def test_what_was_written_is_read_bit_for_bit(rows: int, dimension: int, seed: int) -> None:
+    vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        write_vectors(Path(folder) / "vectors.npy", vectors)
+        read = VectorIndex(Path(folder) / "vectors.npy", Path(folder) / "dense.faiss", FLAT).vectors
+        assert (read.dtype, read.shape) == (np.dtype(np.float32), (rows, dimension))
+        assert read.tobytes() == vectors.tobytes()
+
+
+def test_columns_first_is_written_rows_first(tmp_path: Path) -> None:
+    vectors = np.asfortranarray(unit(np.random.default_rng(2), 9))
+    write_vectors(tmp_path / "vectors.npy", vectors)
+    read = VectorIndex(tmp_path / "vectors.npy", tmp_path / "dense.faiss", FLAT).vectors
+    assert read.flags.c_contiguous
+    np.testing.assert_array_equal(read, vectors)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 3)), np.zeros(3, dtype=np.float32)])
+def test_what_is_no_float32_matrix_is_not_written(tmp_path: Path, wrong: FloatArray) -> None:
+    with pytest.raises(AssertionError):
+        write_vectors(tmp_path / "vectors.npy", wrong)
+    assert not (tmp_path / "vectors.npy").exists()
+
+
+def damaged(file: Path, content: bytes) -> IndexCorrupt:
+    file.write_bytes(content)
+    with pytest.raises(IndexCorrupt) as raised:
+        VectorIndex(file, file.with_name("dense.faiss"), FLAT)
+    assert raised.value.file == str(file)
+    return raised.value
+
+
+def test_a_short_or_long_vector_file_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npy"
+    write_vectors(file, unit(np.random.default_rng(2), 20))
+    content = file.read_bytes()
+    for size in [*range(130), *range(130, len(content), 61), len(content) - 1]:
+        damaged(file, content[:size])
+    damaged(file, content + b"\0")
+
+
+def test_a_changed_header_is_damage_or_harmless(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npy"
+    vectors = unit(np.random.default_rng(2), 500, 16)
+    write_vectors(file, vectors)
+    content = file.read_bytes()
+    reported = 0
+    for place in range(128):
+        for change in (1, 4, 8, 64):
+            file.write_bytes(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+            try:
+                index = VectorIndex(file, tmp_path / "dense.faiss", FLAT)
+            except IndexCorrupt:
+                reported += 1
+            else:
+                np.testing.assert_array_equal(index.vectors, vectors)
+    assert reported > 450
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((2, 3)), np.zeros(3, dtype=np.float32), np.zeros((2, 3, 4), dtype=np.float32)]
+)
+def test_a_file_of_something_else_is_damage(tmp_path: Path, wrong: FloatArray) -> None:
+    np.save(tmp_path / "vectors.npy", wrong)
+    damaged(tmp_path / "vectors.npy", (tmp_path / "vectors.npy").read_bytes())
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", np.array([{"a": 1}]), allow_pickle=True)
+    damaged(tmp_path / "vectors.npy", (tmp_path / "vectors.npy").read_bytes())
+
+
+def test_a_missing_vector_file_is_damage(tmp_path: Path) -> None:
+    with pytest.raises(IndexCorrupt):
+        VectorIndex(tmp_path / "vectors.npy", tmp_path / "dense.faiss", FLAT)
+
+
+@pytest.mark.usefixtures("graph")
+def test_a_short_missing_or_foreign_graph_is_damage(tmp_path: Path) -> None:
+    file, graph_file = tmp_path / "vectors.npy", tmp_path / "dense.faiss"
+    vectors = unit(np.random.default_rng(2), 1100)
+    write_vectors(file, vectors)
+    report = write_graph(graph_file, vectors)
+    content = graph_file.read_bytes()
+    write_graph(graph_file, np.concatenate([vectors, vectors[:1]]))  # of other vectors
+    foreign = graph_file.read_bytes()
+    cuts = [content[:size] for size in (0, 1, 3, 4, 20, 60, 200, len(content) // 2, len(content) - 1)]
+    for wrong in (*cuts, b"not a graph at all" * 50, foreign):
+        graph_file.write_bytes(wrong)
+        with pytest.raises(IndexCorrupt) as raised:
+            VectorIndex(file, graph_file, report)
+        assert raised.value.file == str(graph_file)
+    graph_file.unlink()
+    with pytest.raises(IndexCorrupt):
+        VectorIndex(file, graph_file, report)
