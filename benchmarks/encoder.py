@@ -99,11 +99,11 @@ def read_passages(folders: Sequence[Path], encoder: Encoder, count: int) -> list
         lines: list[str] = []
         for line in path.read_text("utf-8").splitlines():
             if lines and encoder.count_tokens("\n".join([*lines, line])) > TOKENS:
-                passages.append("\n".join(lines))
+                passages.append("\n".join(lines).strip())
                 lines = []
             lines.append(line)
         if lines:
-            passages.append("\n".join(lines))
+            passages.append("\n".join(lines).strip())
     near = [text for text in passages if TOKENS / 2 <= encoder.count_tokens(text) <= TOKENS * 1.5]
     if not near:
         raise SystemExit(f"no passages of about {TOKENS} tokens below {', '.join(map(str, folders))}")
