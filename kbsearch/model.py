@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "Article",
@@ -32,8 +32,8 @@ __all__ = [
     "Weights",
 ]
 
-FloatArray = NDArray[np.float32]
-RowArray = NDArray[np.int64]
+FloatArray: TypeAlias = "NDArray[np.float32]"  # as texts: the command line starts without NumPy
+RowArray: TypeAlias = "NDArray[np.int64]"
 Lines = tuple[int, int]
 """First and last line of a block in its file: 1-based, inclusive."""
 

@@ -7,6 +7,9 @@ the passage covers; the cosine is placed between the pool's lowest and highest. 
 so that the chance word that a question in another language has in common with a passage weighs little and the dense
 leg has the say.
 
+What is ranked are articles: an article has, from each leg, the score of its best row (:func:`best_of_articles`), so
+that a title that matches and a passage that means the same count together. Its rows are then ranked among themselves.
+
 Never: break a tie by anything but the row.
 """
 
@@ -18,9 +21,11 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["MODES", "Candidates", "Mode", "order", "rank"]
+__all__ = ["MODES", "Candidates", "Mode", "best_of_articles", "order", "rank"]
 
 Mode = Literal["hybrid", "lexical", "dense"]
 MODES: Final[tuple[Mode, ...]] = ("hybrid", "lexical", "dense")
@@ -37,7 +42,7 @@ class Candidates:
     Attributes
     ----------
     rows
-        int64, ascending, distinct.
+        int64, ascending, distinct; article numbers where articles are ranked.
     words, grams
         BM25, float32, 0 where no term occurs.
     dense
@@ -68,6 +73,38 @@ def rank(candidates: Candidates, mode: Mode) -> FloatArray:
         return lexical
     fused: FloatArray = _LEXICAL * lexical + (np.float32(1) - _LEXICAL) * _standing(candidates.dense)
     return fused
+
+
+def best_of_articles(candidates: Candidates, articles: NDArray[np.int32]) -> Candidates:
+    """Each leg's best score of each article.
+
+    Parameters
+    ----------
+    candidates
+        Rows with their scores.
+    articles
+        Article number of each candidate, shape (n,).
+
+    Returns
+    -------
+    Candidates
+        Its ``rows`` are article numbers, int64, ascending, distinct.
+    """
+    numbers, place = np.unique(articles, return_inverse=True)
+
+    def best(scores: FloatArray) -> FloatArray:
+        highest = np.full(len(numbers), -np.inf, dtype=np.float32)
+        np.maximum.at(highest, place, scores)
+        return highest
+
+    return Candidates(
+        rows=numbers.astype(np.int64),
+        words=best(candidates.words),
+        grams=best(candidates.grams),
+        dense=best(candidates.dense),
+        words_ceiling=candidates.words_ceiling,
+        grams_ceiling=candidates.grams_ceiling,
+    )
 
 
 def order(rows: RowArray, scores: FloatArray) -> RowArray:

@@ -1,4 +1,4 @@
-"""The query, read from top to bottom: prepare → candidates → rank → group → present.
+"""The face of an open index: questions, articles, sections, status.
 
 Use::
 
@@ -14,128 +14,29 @@ Never: write anything; fetch more from the content than the page that is shown.
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import threading
 import time
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from kbsearch.content import Content, name_section
-from kbsearch.embed import load_encoder
-from kbsearch.errors import BadQuery, IndexIncompatible, NotFound
+from kbsearch.content import name_section
+from kbsearch.errors import BadQuery, NotFound
 from kbsearch.filters import FilterLike, parse_filter
-from kbsearch.lexical import LexicalIndex
-from kbsearch.rank import MODES, Candidates, Mode, order, rank
+from kbsearch.rank import MODES, Mode
 from kbsearch.results import Hit, PassageHit, SearchResult, SectionView, Status
+from kbsearch.retrieve import Query, RankedArticle, best_articles, prepare
+from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS, make_snippet
-from kbsearch.store import Generation, Store
-from kbsearch.text import analyse, fingerprint
-from kbsearch.vector import DenseReport, VectorIndex
+from kbsearch.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from kbsearch.model import Article, Filter, PassageRow
 
-    from kbsearch.model import Article, Encoder, Filter, FloatArray, PassageRow, RowArray
+__all__ = ["KnowledgeBase"]
 
-__all__ = ["MAX_QUERY_CHARS", "KnowledgeBase", "Query", "Snapshot"]
-
-MAX_QUERY_CHARS: Final = 10_000
-"""A longer question is read up to here."""
-
-_POOL = 100  # rows that each leg proposes for a page of ten
-_POOL_SERVES = 10
-_POOL_PER_HIT = 5  # long articles take several rows each: a longer page needs a deeper pool
 _PASSAGES_PER_HIT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked."""
-
-    text: str
-    words: tuple[str, ...]
-    grams: tuple[str, ...]
-    vector: FloatArray | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate row with its fused score and the score of each leg."""
-
-    row: int
-    score: float
-    parts: dict[str, float]
-
-
-class Snapshot:
-    """The open parts of one generation; immutable, so that any number of threads may search in it."""
-
-    def __init__(self, generation: Generation) -> None:
-        found = generation.manifest["fingerprints"]["analyser"]
-        if found != fingerprint():
-            raise IndexIncompatible("text analyser", found, fingerprint())
-        self.generation = generation
-        self.content = Content(generation.files.content)
-        self.lexical = LexicalIndex(generation.files.lexical)
-        self.admitted = lru_cache(maxsize=64)(self._admitted)
-        self.encode = lru_cache(maxsize=1024)(self._encode)
-        self.out_of_date = lru_cache(maxsize=4)(self._out_of_date)
-
-    @cached_property
-    def article_of_row(self) -> NDArray[np.int32]:
-        """Article number of each row."""
-        column: NDArray[np.int32] = np.load(self.generation.files.article_column, mmap_mode="r", allow_pickle=False)
-        return column
-
-    @cached_property
-    def vectors(self) -> VectorIndex:
-        """The dense leg; a lexical question never opens it."""
-        report = DenseReport(**self.generation.manifest["dense"])
-        return VectorIndex(self.generation.files.vectors, self.generation.files.graph, report)
-
-    @cached_property
-    def article_ids(self) -> list[str]:
-        """Id of each article by number."""
-        return self.content.article_ids()
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder that the index was built with."""
-        encoder = load_encoder(self.generation.manifest["encoder"]["name"])
-        found = self.generation.manifest["fingerprints"]["encoder"]
-        if found != encoder.fingerprint:
-            raise IndexIncompatible("encoder", found, encoder.fingerprint)
-        return encoder
-
-    def _encode(self, text: str) -> FloatArray:
-        return self.encoder.encode_query(text)
-
-    def _out_of_date(self, day: dt.date) -> tuple[int, ...]:
-        """Numbers of the published articles that are not valid on a day."""
-        today = day.isoformat()
-        return tuple(
-            number
-            for number, first, last in self.content.validity()
-            if (first is not None and today < first) or (last is not None and today > last)
-        )
-
-    def _admitted(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """Rows that may answer, bool of shape (rows,); None when all may."""
-        if not where and not excluded:
-            return None
-        articles = np.ones(self.generation.manifest["counts"]["articles"], dtype=bool)
-        if where:
-            articles[:] = False
-            articles[list(self.content.articles_matching(where))] = True
-        articles[list(excluded)] = False
-        mask: NDArray[np.bool_] = articles[self.article_of_row]
-        return mask
 
 
 class KnowledgeBase:
@@ -218,9 +119,9 @@ class KnowledgeBase:
         started = time.perf_counter()
         where = _checked(question, k, filter, mode, snippet_chars)
         snapshot = self.snapshot
-        query = _prepare(snapshot, question, mode)
-        groups = _best_articles(snapshot, query, where, mode, k)
-        hits = _present(snapshot, query, groups, snippet_chars)
+        query = prepare(snapshot, question, mode)
+        articles = best_articles(snapshot, query, where, mode, k)
+        hits = _present(snapshot, query, articles, snippet_chars)
         took_ms = (time.perf_counter() - started) * 1000
         return SearchResult(question, hits, took_ms, snapshot.generation.name)
 
@@ -235,12 +136,12 @@ class KnowledgeBase:
         """Ids of the k best articles, as :meth:`search` ranks them, without fetching anything to show."""
         where = _checked(question, k, filter, mode, DEFAULT_CHARS)
         snapshot = self.snapshot
-        groups = _best_articles(snapshot, _prepare(snapshot, question, mode), where, mode, k)
-        return tuple(snapshot.article_ids[int(snapshot.article_of_row[group[0].row])] for group in groups)
+        articles = best_articles(snapshot, prepare(snapshot, question, mode), where, mode, k)
+        return tuple(snapshot.article_ids[article.number] for article in articles)
 
     def prepare(self, question: str, mode: Mode = "hybrid") -> Query:
         """The question as the legs see it: its terms and its vector."""
-        return _prepare(self.snapshot, question, mode)
+        return prepare(self.snapshot, question, mode)
 
     def article(self, article_id: str) -> Article:
         """A served article with its sections.
@@ -280,7 +181,7 @@ class KnowledgeBase:
             generation=self.generation,
             counts=manifest["counts"],
             statuses=content.statuses(),
-            out_of_date=len(snapshot.out_of_date(_today())),
+            out_of_date=len(snapshot.out_of_date(today())),
             languages=dict(content.facet("lang")),
             kinds=dict(content.facet("kind")),
             categories=dict(content.facet("category")),
@@ -304,113 +205,48 @@ def _checked(question: str, k: int, given: FilterLike, mode: str, snippet_chars:
     return parse_filter(given)
 
 
-def _prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
-    text = question[:MAX_QUERY_CHARS]
-    analysis = analyse(text)
-    asks = bool(analysis.words.terms or analysis.grams.terms)
-    vector = snapshot.encode(text) if asks and mode != "lexical" else None
-    return Query(text, analysis.words.terms, analysis.grams.terms, vector)
-
-
-def _best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k: int) -> list[list[Ranked]]:
-    """The k best articles, best first, each with its candidate rows, best first."""
-    pool = _POOL + _POOL_PER_HIT * max(0, k - _POOL_SERVES)
-    return _group(snapshot, _rank(_candidates(snapshot, query, where, pool), query, mode), k)
-
-
-def _candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:
-    """Rows that any leg proposes, with the scores of all legs."""
-    excluded = snapshot.out_of_date(_today())
-    lexical = snapshot.lexical
-    proposals: list[RowArray] = []
-    proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])
-    proposals.append(lexical.search("grams", query.grams, pool, where, excluded)[0])
-    if query.vector is not None:
-        mask = snapshot.admitted(where, excluded)
-        proposals.append(snapshot.vectors.search(query.vector, pool, mask)[0])
-    rows = np.unique(np.concatenate(proposals))
-    dense = snapshot.vectors.score(query.vector, rows) if query.vector is not None else np.zeros(len(rows), np.float32)
-    return Candidates(
-        rows=rows,
-        words=lexical.score("words", query.words, rows),
-        grams=lexical.score("grams", query.grams, rows),
-        dense=dense,
-        words_ceiling=lexical.ceiling("words", query.words),
-        grams_ceiling=lexical.ceiling("grams", query.grams),
-    )
-
-
-def _rank(candidates: Candidates, query: Query, mode: Mode) -> list[Ranked]:
-    scores = rank(candidates, mode)
-    ranked = []
-    for place in order(candidates.rows, scores):
-        if mode == "lexical" and scores[place] <= 0:
-            continue  # no word in common with the question
-        parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
-        if query.vector is not None:
-            parts["dense"] = float(candidates.dense[place])
-        ranked.append(Ranked(int(candidates.rows[place]), float(scores[place]), parts))
-    return ranked
-
-
-def _group(snapshot: Snapshot, ranked: list[Ranked], k: int) -> list[list[Ranked]]:
-    """Best passages of each of the first k articles; an article stands where its best passage does."""
-    groups: dict[int, list[Ranked]] = {}
-    for candidate in ranked:
-        article = int(snapshot.article_of_row[candidate.row])
-        if article in groups:
-            groups[article].append(candidate)
-        elif len(groups) < k:
-            groups[article] = [candidate]
-    return list(groups.values())
-
-
-def _present(snapshot: Snapshot, query: Query, groups: list[list[Ranked]], snippet_chars: int) -> tuple[Hit, ...]:
-    shown = [candidate.row for group in groups for candidate in group[: 2 * _PASSAGES_PER_HIT]]
+def _present(snapshot: Snapshot, query: Query, articles: list[RankedArticle], snippet_chars: int) -> tuple[Hit, ...]:
+    """Fetch the page that is shown, in one go, and cut its snippets."""
+    shown = [ranked.row for article in articles for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]]
     passages = snapshot.content.passage_rows(shown)
     words = {term: snapshot.lexical.idf("words", term) for term in set(query.words)}
     grams = {term: snapshot.lexical.idf("grams", term) for term in set(query.grams)}
     hits = []
-    for number, group in enumerate(groups, start=1):
-        best = passages[group[0].row]
+    for number, article in enumerate(articles, start=1):
+        best = passages[article.rows[0].row]
         snippet = make_snippet(best.text, words, grams, snippet_chars)
         hits.append(
             Hit(
                 rank=number, article_id=best.article_id, section_id=best.section_id, title=best.title,
-                heading=best.heading, snippet=snippet.text, marks=snippet.marks, score=group[0].score,
-                parts=group[0].parts, path=best.path, lines=best.lines,
-                passages=_passages(group, passages),
+                heading=best.heading, snippet=snippet.text, marks=snippet.marks, score=article.score,
+                parts=article.rows[0].parts, path=best.path, lines=best.lines,
+                passages=_passages(article, passages),
             )
         )  # fmt: skip
     return tuple(hits)
 
 
-def _passages(group: list[Ranked], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
+def _passages(article: RankedArticle, passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
     """The best passages of one article, each place once: an alias shows the passage that it leads to."""
     chosen: dict[tuple[int, int], PassageHit] = {}
-    for candidate in group[: 2 * _PASSAGES_PER_HIT]:
-        row = passages[candidate.row]
+    for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]:
+        row = passages[ranked.row]
         if len(chosen) < _PASSAGES_PER_HIT and row.lines not in chosen:
             chosen[row.lines] = PassageHit(
-                row.section_id, row.heading, row.headings, row.text, row.lines, candidate.score, candidate.parts
+                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts
             )
     return tuple(chosen.values())
 
 
 def _served_article(snapshot: Snapshot, article_id: str) -> Article:
     article = snapshot.content.article_by_id(article_id)
-    today = _today()
+    day = today()
     if (
         article is None
         or article.status != "published"
-        or (article.valid_from is not None and today < article.valid_from)
-        or (article.valid_until is not None and today > article.valid_until)
+        or (article.valid_from is not None and day < article.valid_from)
+        or (article.valid_until is not None and day > article.valid_until)
     ):
         near = difflib.get_close_matches(article_id, snapshot.content.served_ids(), n=3)
         raise NotFound(article_id, tuple(name for name in near if name != article_id))
     return article
-
-
-def _today() -> dt.date:
-    """The day by which validity is judged, in the machine's own time zone."""
-    return dt.datetime.now().astimezone().date()

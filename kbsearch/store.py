@@ -53,7 +53,7 @@ _CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
 _MANIFEST: Final = "manifest.json"
 _KEPT_GENERATIONS: Final = 2
-_GENERATION: Final = re.compile(r"gen-([0-9]{6,})")
+_GENERATION: Final = re.compile(r"gen-[0-9]{6,18}")
 _UNFINISHED: Final = re.compile(r"(tmp-|CURRENT\.)[0-9a-f]{32}")  # only our own names: the folder may hold other things
 
 
@@ -116,15 +116,15 @@ class Generation:
     def blamed(self) -> Iterator[None]:
         """Turn a foreign error into IndexCorrupt when a damaged file explains it; otherwise it is a bug and stays.
 
-        What reads a generation need not foresee how every parser of every format fails on a changed byte.
+        What reads a generation need not foresee how every parser of every format fails on a changed byte. An
+        IndexCorrupt that knows the folder only is made exact in the same way.
         """
         try:
             yield
-        except KbSearchError:
-            raise
         except Exception as error:
-            if damage := self.damage():
-                raise damage[0] from error
+            if isinstance(error, IndexCorrupt) or not isinstance(error, KbSearchError):
+                for damage in self.damage():
+                    raise damage from error
             raise
 
     def damage(self) -> list[IndexCorrupt]:

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kbsearch.rank import _LEXICAL, _MIN_COSINE_SPREAD, _SHARPNESS, MODES, Candidates, Mode, order, rank
+from kbsearch.rank import (
+    _LEXICAL,
+    _MIN_COSINE_SPREAD,
+    _SHARPNESS,
+    MODES,
+    Candidates,
+    Mode,
+    best_of_articles,
+    order,
+    rank,
+)
 
 if TYPE_CHECKING:
     from kbsearch.model import FloatArray
@@ -156,6 +166,41 @@ def test_the_ranking_does_not_depend_on_the_places_of_the_candidates(
     assert rank(moved, mode).tolist() == rank(candidates, mode)[shuffle].tolist()
     best = candidates.rows[order(candidates.rows, rank(candidates, mode))]
     assert moved.rows[order(moved.rows, rank(moved, mode))].tolist() == best.tolist()
+
+
+# Articles
+
+
+def test_an_article_has_the_best_of_its_rows_from_each_leg() -> None:
+    """Article 7 has a title that matches and a passage that means the same; article 2 has one row."""
+    found = best_of_articles(
+        pool([10, 0, 4], [0, 5, 3], [0.2, 0.9, -0.5], ceilings=(12, 6)), np.array([7, 7, 2], dtype=np.int32)
+    )
+    assert (found.rows.tolist(), found.rows.dtype) == ([2, 7], np.dtype(np.int64))
+    assert (found.words.tolist(), found.grams.tolist()) == ([4, 10], [3, 5])
+    assert found.dense.tolist() == pytest.approx([-0.5, 0.9])
+    assert (found.words_ceiling, found.grams_ceiling) == (12, 6)
+    assert {found.words.dtype, found.grams.dtype, found.dense.dtype} == {np.dtype(np.float32)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(candidates=pools(), data=st.data())
+def test_the_best_of_articles_is_a_maximum_by_article(candidates: Candidates, data: st.DataObject) -> None:
+    n = len(candidates.rows)
+    articles = data.draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))
+    found = best_of_articles(candidates, np.array(articles, dtype=np.int32))
+    assert found.rows.tolist() == sorted(set(articles))
+    for leg in ("words", "grams", "dense"):
+        scores = getattr(candidates, leg).tolist()
+        expected = [
+            max(s for s, a in zip(scores, articles, strict=True) if a == number) for number in sorted(set(articles))
+        ]
+        assert getattr(found, leg).tolist() == expected
+
+
+def test_no_candidate_is_no_article() -> None:
+    found = best_of_articles(pool([]), np.empty(0, dtype=np.int32))
+    assert rank(found, "hybrid").tolist() == found.rows.tolist() == []
 
 
 # Edges

@@ -17,9 +17,9 @@ from kbsearch.text import analyse
 Weights = dict[str, float]
 
 PIECES = [
-    "返品", "送料", "の", "サーバー", "ｻｰﾊﾞｰ", "お問い合わせ", "払います", "。", "！？", "」", "、", "か\u3099ぎ", "人々", "𠮷",
-    "password ", "Wi-Fi", "e‑mail ", "don’t ", "1,000円", "3.5 ", "resets", ". ", "? ", " ", "  ", "\n", "\n\n", "\r\n",
-    "| a | b |", "- ", "　", "\u200b", "\ud800", "👍", "x" * 70, "あ" * 90, "…",
+    "返品", "送料", "の", "サーバー", "ｻｰﾊﾞｰ", "お問い合わせ", "払います", "。", "！？", "」", "、", "か\u3099ぎ",
+    "人々", "𠮷", "password ", "Wi-Fi", "e‑mail ", "don’t ", "1,000円", "3.5 ", "resets", ". ", "? ", " ", "  ", "\n",
+    "\n\n", "\r\n", "| a | b |", "- ", "　", "\u200b", "\ud800", "👍", "x" * 70, "あ" * 90, "…",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 QUESTIONS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
@@ -84,16 +84,16 @@ def test_sentences_hold_all_but_white_space_and_do_not_overlap(text: str) -> Non
 
 def test_the_japanese_sentence_that_answers_is_shown() -> None:
     text = "当店は年中無休です。お問い合わせは電話でも承ります。返品の送料はお客様のご負担です。期限は14日以内です。"
+    answer = "返品の送料はお客様のご負担です。"
+    assert snip(text, "返品の送料は誰が払いますか", 16) == (answer, ["返品", "送料"])
     assert snip(text, "返品の送料は誰が払いますか", 40) == (
-        "返品の送料はお客様のご負担です。期限は14日以内です。",
+        "お問い合わせは電話でも承ります。" + answer,
         ["返品", "送料"],
     )
 
 
 def test_the_english_sentence_that_answers_is_shown() -> None:
-    text = (
-        "Our shop never closes. Call us at any time. To reset your password, open the sign-in page. It takes a minute."
-    )
+    text = "Our shop never closes. Call us any time. To reset your password, open the sign-in page. It takes a minute."
     assert snip(text, "How do I reset a forgotten password?", 60) == (
         "To reset your password, open the sign-in page.",
         ["reset", "password"],
@@ -102,7 +102,7 @@ def test_the_english_sentence_that_answers_is_shown() -> None:
 
 def test_a_mixed_sentence_that_answers_is_shown() -> None:
     text = "まず電源を入れます。\nWi-Fiのpasswordは背面のシールにあります。\n最後に再起動します。"
-    assert snip(text, "wifi パスワード password", 40) == (
+    assert snip(text, "wifi パスワード password", 30) == (
         "Wi-Fiのpasswordは背面のシールにあります。",
         ["Wi-Fi", "password"],
     )
@@ -124,8 +124,8 @@ def test_of_equal_windows_the_first_is_shown() -> None:
 
 
 def test_without_a_match_the_beginning_is_shown() -> None:
-    assert snip("最初の文。次の文。最後の文。", "宇宙旅行", 9) == ("最初の文。", [])
-    assert make_snippet("最初の文。次の文。", {}, {}, 9) == Snippet("最初の文。")
+    assert snip("最初の文。次の文。最後の文。", "宇宙旅行", 9) == ("最初の文。次の文。", [])
+    assert make_snippet("最初の文。次の文。", {}, {}, 8) == Snippet("最初の文。")
 
 
 def test_the_window_takes_whole_sentences_as_far_as_they_fit() -> None:
@@ -182,7 +182,7 @@ def test_a_huge_sentence_is_cut_in_a_moment() -> None:
         "a\n" * 100_000,
         '?"' * 100_000,
         "." + '"' * 100_000,
-        "返品 a. " * 9,
+        "返品 a. " * 50_000,
     ):
         for limit in (10, 160, 20_000):
             began = time.perf_counter()
@@ -247,7 +247,7 @@ def test_a_snippet_keeps_its_promises(text: str, question: str, limit: int) -> N
     surfaces = matched(text, words, grams)
     for start, end in snippet.marks:
         mark = shown[start:end]
-        covered = set()
+        covered: set[int] = set()
         for surface in surfaces:
             for hit in re.finditer(f"(?={re.escape(surface)})", mark):
                 covered.update(range(hit.start(), hit.start() + len(surface)))

@@ -1,0 +1,113 @@
+"""From a question to ranked articles: prepare → candidates → rank → group. Ids and texts come later.
+
+Use: ``query = prepare(snapshot, question, mode)``, then ``best_articles(snapshot, query, where, mode, k)``.
+
+Never: fetch content here; rows and article numbers are all it handles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kbsearch.rank import Candidates, Mode, best_of_articles, order, rank
+from kbsearch.snapshot import Snapshot, today
+from kbsearch.text import analyse
+
+if TYPE_CHECKING:
+    from kbsearch.model import Filter, FloatArray, RowArray
+
+__all__ = ["MAX_QUERY_CHARS", "Query", "RankedArticle", "RankedRow", "best_articles", "prepare"]
+
+MAX_QUERY_CHARS: Final = 10_000
+"""A longer question is read up to here."""
+
+_POOL: Final = 100  # rows that each leg proposes for a page of ten
+_POOL_SERVES: Final = 10
+_POOL_PER_HIT: Final = 5  # long articles take several rows each: a longer page needs a deeper pool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked."""
+
+    text: str
+    words: tuple[str, ...]
+    grams: tuple[str, ...]
+    vector: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedRow:
+    """A row with its score among the rows of its article, and the score of each leg."""
+
+    row: int
+    score: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedArticle:
+    """An article with its score and its candidate rows, best first; there is at least one."""
+
+    number: int
+    score: float
+    rows: tuple[RankedRow, ...]
+
+
+def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
+    """Analyse and encode a question. Without a letter or digit it has no terms and no vector."""
+    text = question[:MAX_QUERY_CHARS]
+    analysis = analyse(text)
+    asks = bool(analysis.words.terms or analysis.grams.terms)
+    vector = snapshot.encode(text) if asks and mode != "lexical" else None
+    return Query(text, analysis.words.terms, analysis.grams.terms, vector)
+
+
+def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k: int) -> list[RankedArticle]:
+    """The k best articles, best first: score descending, article number ascending."""
+    pool = _POOL + _POOL_PER_HIT * max(0, k - _POOL_SERVES)
+    candidates = _candidates(snapshot, query, where, pool)
+    numbers = snapshot.article_of_row[candidates.rows]
+    articles = best_of_articles(candidates, numbers)
+    scores, row_scores = rank(articles, mode), rank(candidates, mode)
+    found = []
+    for place in order(articles.rows, scores)[:k]:
+        if mode == "lexical" and scores[place] <= 0:
+            break  # no word in common with the question
+        rows = np.flatnonzero(numbers == articles.rows[place])
+        rows = rows[order(candidates.rows[rows], row_scores[rows])]
+        ranked = tuple(_ranked_row(candidates, int(row), float(row_scores[row]), query) for row in rows)
+        found.append(RankedArticle(int(articles.rows[place]), float(scores[place]), ranked))
+    return found
+
+
+def _candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:
+    """Rows that any leg proposes, with the scores of all legs."""
+    excluded = snapshot.out_of_date(today())
+    lexical = snapshot.lexical
+    proposals: list[RowArray] = []
+    proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])
+    proposals.append(lexical.search("grams", query.grams, pool, where, excluded)[0])
+    if query.vector is not None:
+        mask = snapshot.admitted(where, excluded)
+        proposals.append(snapshot.vectors.search(query.vector, pool, mask)[0])
+    rows = np.unique(np.concatenate(proposals))
+    dense = snapshot.vectors.score(query.vector, rows) if query.vector is not None else np.zeros(len(rows), np.float32)
+    return Candidates(
+        rows=rows,
+        words=lexical.score("words", query.words, rows),
+        grams=lexical.score("grams", query.grams, rows),
+        dense=dense,
+        words_ceiling=lexical.ceiling("words", query.words),
+        grams_ceiling=lexical.ceiling("grams", query.grams),
+    )
+
+
+def _ranked_row(candidates: Candidates, place: int, score: float, query: Query) -> RankedRow:
+    parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
+    if query.vector is not None:
+        parts["dense"] = float(candidates.dense[place])
+    return RankedRow(int(candidates.rows[place]), score, parts)
