@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kbsearch.rank import Candidates, Mode, best_of_articles, order, rank
-from kbsearch.snapshot import Snapshot, today
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
     from kbsearch.model import Filter, FloatArray, RowArray
+    from kbsearch.snapshot import Snapshot
 
-__all__ = ["MAX_QUERY_CHARS", "Query", "RankedArticle", "RankedRow", "best_articles", "prepare"]
+__all__ = ["MAX_QUERY_CHARS", "Query", "RankedArticle", "RankedRow", "best_articles", "candidates", "prepare"]
 
 MAX_QUERY_CHARS: Final = 10_000
 """A longer question is read up to here."""
@@ -69,24 +69,24 @@ def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
 def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k: int) -> list[RankedArticle]:
     """The k best articles, best first: score descending, article number ascending."""
     pool = _POOL + _POOL_PER_HIT * max(0, k - _POOL_SERVES)
-    candidates = _candidates(snapshot, query, where, pool)
-    numbers = snapshot.article_of_row[candidates.rows]
-    articles = best_of_articles(candidates, numbers)
-    scores, row_scores = rank(articles, mode), rank(candidates, mode)
+    pooled = candidates(snapshot, query, where, pool)
+    numbers = snapshot.article_of_row[pooled.rows]
+    articles = best_of_articles(pooled, numbers)
+    scores, row_scores = rank(articles, mode), rank(pooled, mode)
     found = []
     for place in order(articles.rows, scores)[:k]:
         if mode == "lexical" and scores[place] <= 0:
             break  # no word in common with the question
         rows = np.flatnonzero(numbers == articles.rows[place])
-        rows = rows[order(candidates.rows[rows], row_scores[rows])]
-        ranked = tuple(_ranked_row(candidates, int(row), float(row_scores[row]), query) for row in rows)
+        rows = rows[order(pooled.rows[rows], row_scores[rows])]
+        ranked = tuple(_ranked_row(pooled, int(row), float(row_scores[row]), query) for row in rows)
         found.append(RankedArticle(int(articles.rows[place]), float(scores[place]), ranked))
     return found
 
 
-def _candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:
-    """Rows that any leg proposes, with the scores of all legs."""
-    excluded = snapshot.out_of_date(today())
+def candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:
+    """Rows that any leg proposes, up to ``pool`` by each, with the scores of all legs."""
+    excluded = snapshot.out_of_date_today()
     lexical = snapshot.lexical
     proposals: list[RowArray] = []
     proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])

@@ -181,7 +181,7 @@ class KnowledgeBase:
             generation=self.generation,
             counts=manifest["counts"],
             statuses=content.statuses(),
-            out_of_date=len(snapshot.out_of_date(today())),
+            out_of_date=len(snapshot.out_of_date_today()),
             languages=dict(content.facet("lang")),
             kinds=dict(content.facet("kind")),
             categories=dict(content.facet("category")),

@@ -79,6 +79,10 @@ class Snapshot:
     def _encode(self, text: str) -> FloatArray:
         return self.encoder.encode_query(text)
 
+    def out_of_date_today(self) -> tuple[int, ...]:
+        """Numbers of the published articles that are not valid today."""
+        return self.out_of_date(today())
+
     def _out_of_date(self, day: dt.date) -> tuple[int, ...]:
         """Numbers of the published articles that are not valid on a day."""
         today = day.isoformat()

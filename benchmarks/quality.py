@@ -1,0 +1,195 @@
+"""Retrieval quality of every leg and fusion on a folder of judged sets, in one table.
+
+Use: ``python benchmarks/quality.py DATA_DIR [--sets NAME …] [--limit N] [--out FILE]``. Each subfolder of DATA_DIR with
+``articles/``, ``queries.jsonl`` and ``qrels.tsv`` is a set; its index is kept in ``indexes/bench/NAME``, so that a
+second run encodes nothing. Systems, on the same passages, terms and vectors:
+
+- words, grams, dense: one leg alone, an article by its best passage
+- naive: rank-bm25 over words and an exact scan, reciprocal rank fusion of passages, k = 60 (the stack everybody builds)
+- rrf: reciprocal rank fusion of words, grams and dense, k = 60, by article
+- minmax: min-max normalised dense and lexical scores, half each, by article
+- hybrid: what ``kbsearch search`` does
+
+Figures on sets that a setting was tuned on are development figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rank_bm25 import BM25Okapi
+
+from kbsearch import KnowledgeBase, build
+from kbsearch.evaluate import JudgedQuery, read_judgements, score_ranking
+from kbsearch.filters import parse_filter
+from kbsearch.rank import Candidates, best_of_articles, order
+from kbsearch.retrieve import candidates as pool_of
+from kbsearch.retrieve import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kbsearch.model import FloatArray
+    from kbsearch.retrieve import Query
+
+ROOT = Path(__file__).parent.parent
+POOL = 100
+DEPTH = 100
+RRF_K = 60
+METRICS = ("nDCG@10", "MRR@10", "recall@10")
+SYSTEMS = ("words", "grams", "dense", "naive", "rrf", "minmax", "hybrid")
+
+Key = tuple[str, str, str]
+"""Set, query type, language."""
+
+
+def main() -> None:
+    """Measure every set and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", nargs="*", default=None)
+    parser.add_argument("--limit", type=int, default=10**9, help="questions a query type, chosen by a fixed seed")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "quality")
+    options = parser.parse_args()
+    table: dict[Key, dict[str, dict[str, float]]] = {}
+    counts: dict[Key, int] = {}
+    for folder in sorted(path for path in options.data.iterdir() if (path / "queries.jsonl").exists()):
+        if options.sets is None or folder.name in options.sets:
+            measure(folder, options.limit, table, counts)
+    write(options.out, table, counts)
+
+
+def measure(folder: Path, limit: int, table: dict[Key, dict[str, dict[str, float]]], counts: dict[Key, int]) -> None:
+    """Add one set to the table."""
+    index = ROOT / "indexes" / "bench" / folder.name
+    report = build(folder / "articles", index)
+    print(f"{folder.name}: {report.counts}", file=sys.stderr)
+    kb = KnowledgeBase.open(index)
+    naive = Naive(kb)
+    by_type: dict[Key, list[JudgedQuery]] = defaultdict(list)
+    for query in read_judgements(folder / "queries.jsonl", folder / "qrels.tsv"):
+        if query.relevant:
+            by_type[folder.name, query.type, query.lang].append(query)
+    for key, queries in by_type.items():
+        chosen = random.Random(0).sample(queries, min(limit, len(queries)))  # noqa: S311 - a sample, no secret
+        sums: dict[str, dict[str, float]] = {system: dict.fromkeys(METRICS, 0.0) for system in SYSTEMS}
+        for query in chosen:
+            for system, ranking in rankings(kb, naive, query).items():
+                scores = score_ranking(ranking, query.relevant)
+                for metric in METRICS:
+                    sums[system][metric] += scores[metric]
+        counts[key] = len(chosen)
+        table[key] = {
+            system: {metric: value / len(chosen) for metric, value in totals.items()} for system, totals in sums.items()
+        }
+        print(key, {system: round(values["nDCG@10"], 3) for system, values in table[key].items()}, file=sys.stderr)
+
+
+def rankings(kb: KnowledgeBase, naive: Naive, query: JudgedQuery) -> dict[str, tuple[str, ...]]:
+    """The ranking of each system for one question."""
+    snapshot = kb.snapshot
+    where = parse_filter(query.filter)
+    asked = prepare(snapshot, query.text, "hybrid")
+    pool = pool_of(snapshot, asked, where, POOL)
+    articles = best_of_articles(pool, snapshot.article_of_row[pool.rows])
+    ids = snapshot.article_ids
+    fused: dict[str, Callable[[Candidates], FloatArray]] = {
+        "words": lambda c: c.words,
+        "grams": lambda c: c.grams,
+        "dense": lambda c: c.dense,
+        "rrf": lambda c: reciprocal(c.words) + reciprocal(c.grams) + reciprocal(c.dense),
+        "minmax": lambda c: minmax(c.words) + minmax(c.grams) + minmax(c.dense) + minmax(c.dense),
+    }
+    found = {
+        system: tuple(ids[int(number)] for number in articles.rows[order(articles.rows, score(articles))[:DEPTH]])
+        for system, score in fused.items()
+    }
+    mask = snapshot.admitted(where, snapshot.out_of_date_today())
+    found["naive"] = tuple(ids[number] for number in naive.ranking(asked, mask))
+    found["hybrid"] = kb.ranking(query.text, DEPTH, filter=query.filter)
+    return found
+
+
+class Naive:
+    """rank-bm25 over words and an exact scan of the vectors, fused by reciprocal rank."""
+
+    def __init__(self, kb: KnowledgeBase) -> None:
+        self._bm25 = BM25Okapi(kb.snapshot.content.terms("words"))
+        self._vectors = kb.snapshot.vectors.vectors
+        self._articles = kb.snapshot.article_of_row
+
+    def ranking(self, query: Query, mask: np.ndarray | None) -> list[int]:
+        """Article numbers, best first."""
+        if query.vector is None:
+            return []
+        fused: dict[int, float] = defaultdict(float)
+        for scores in (self._bm25.get_scores(list(query.words)), self._vectors @ query.vector):
+            allowed = scores if mask is None else np.where(mask, scores, -np.inf)
+            for rank, row in enumerate(np.argsort(-allowed, kind="stable")[:POOL]):
+                if np.isfinite(allowed[row]):
+                    fused[int(row)] += 1 / (RRF_K + rank + 1)
+        best = sorted(fused, key=lambda row: (-fused[row], row))
+        return list(dict.fromkeys(int(self._articles[row]) for row in best))
+
+
+def reciprocal(scores: FloatArray) -> FloatArray:
+    """1 / (60 + rank); nothing for a score of 0, which the leg did not return."""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return np.where(scores > 0, 1 / (RRF_K + ranks), 0).astype(np.float32)
+
+
+def minmax(scores: FloatArray) -> FloatArray:
+    """Between 0 for the lowest of the pool and 1 for the highest."""
+    spread = float(np.ptp(scores)) if len(scores) else 0.0
+    scaled = (scores - scores.min()) / spread if spread else np.zeros_like(scores)
+    return scaled.astype(np.float32)
+
+
+def write(out: Path, table: dict[Key, dict[str, dict[str, float]]], counts: dict[Key, int]) -> None:
+    """``out.json`` with everything, ``out.md`` with nDCG@10; also to standard output."""
+    lines = [
+        "| set | type | lang | n | " + " | ".join(SYSTEMS) + " | hybrid − best leg |",
+        "|---|---|---|---:|" + "---:|" * (len(SYSTEMS) + 1),
+    ]
+    for key, systems in sorted(table.items()):
+        values = [systems[system]["nDCG@10"] for system in SYSTEMS]
+        best = max(systems[leg]["nDCG@10"] for leg in ("words", "grams", "dense"))
+        cells = " | ".join(f"**{value:.3f}**" if value == max(values) else f"{value:.3f}" for value in values)
+        lines.append(f"| {' | '.join(key)} | {counts[key]} | {cells} | {values[-1] - best:+.3f} |")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    about = {
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("faiss-cpu", "tantivy", "onnxruntime", "SudachiPy")},
+    }
+    rows = [
+        {"set": key[0], "type": key[1], "lang": key[2], "questions": counts[key], "systems": systems}
+        for key, systems in sorted(table.items())
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".md").write_text("nDCG@10\n\n" + "\n".join(lines) + "\n", "utf-8")
+    out.with_suffix(".json").write_text(
+        json.dumps({**about, "rows": rows}, ensure_ascii=False, indent=1) + "\n", "utf-8"
+    )
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
