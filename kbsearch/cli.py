@@ -60,6 +60,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 def main() -> None:
     """Run the command line, with the exit code of the error that ended it."""
+    for stream in (sys.stdout, sys.stderr):  # half a character in a question is echoed as JSON writes it: \ud83d
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough ends us as it ends any filter
     try:
         app()

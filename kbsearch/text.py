@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "normalise"]
 
-VERSION = 2
+VERSION = 3
 
 Span = tuple[int, int]
 """First and one-past-last character of a token in the original text."""
@@ -65,6 +65,7 @@ _SKIPPED_POS = frozenset({"助詞", "助動詞", "補助記号", "空白", "記�
 _SKIPPED_FORMS = frozenset({"御", "為る", "居る", "有る"})  # honorific prefix and the emptiest verbs
 _CLOSING = frozenset("」』）)]】》〉”\"'")  # a word may follow them without a break
 _MIN_LONG_KANA = 4  # サーバー loses its last mark, キー and コピー keep theirs
+_LETTERS_OR_DIGITS = re.compile("[a-z]+|[0-9][0-9,]*")
 _MAX_TERM_CHARS = 64  # an address or a base64 line is no word; its head is enough to find it by
 _KATA_TO_HIRA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)} | {0x30FD: 0x309D, 0x30FE: 0x309E}
 
@@ -110,9 +111,11 @@ def analyse(text: str) -> Analysis:
             number = run.replace(",", "")
             words.append((_stem(number), start, match.end()))
             grams.append((number[:_MAX_TERM_CHARS], start, match.end()))
+            grams.extend(_parts(run, start))
         else:
             words.append((_stem(run), start, match.end()))
             grams.append((run[:_MAX_TERM_CHARS], start, match.end()))
+            grams.extend(_parts(run, start))
     grams.extend(_joined(normal, grams))
     grams.sort(key=lambda gram: (gram[1], gram[2]))
     return Analysis(_tokens(words, origin), _tokens(grams, origin))
@@ -226,6 +229,16 @@ def _kana_script(char: str) -> str:
 def _goes_on(run: str, place: int, script: str) -> bool:
     """Whether the kana word before ``place`` has more of it there."""
     return place < len(run) and run[place] != "・" and (run[place] == "ー" or _kana_script(run[place]) == script)
+
+
+def _parts(run: str, offset: int) -> list[tuple[str, int, int]]:
+    """``iPhone15`` and ``500GB`` are also written with a space: letters and digits count apart as well."""
+    parts = list(_LETTERS_OR_DIGITS.finditer(run)) if run.isascii() and len(run) <= _MAX_TERM_CHARS else []
+    return (
+        [(part.group().replace(",", ""), offset + part.start(), offset + part.end()) for part in parts]
+        if len(parts) > 1
+        else []
+    )
 
 
 def _joined(normal: str, grams: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

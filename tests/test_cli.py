@@ -121,6 +121,12 @@ def test_a_bad_line_of_a_batch_is_answered_by_an_error_and_the_rest_goes_on(help
     assert answer.returncode == 12
 
 
+def test_half_a_character_in_a_question_does_not_end_the_batch(help_centre: Path) -> None:
+    answer = run(help_centre, "search", "--queries", "-", "--json", stdin='{"id": 1, "text": "送料\\ud83d"}\n' * 2)
+    assert [json.loads(line)["query"] for line in answer.stdout.splitlines()] == ["送料\ud83d"] * 2
+    assert answer.returncode == 0
+
+
 def test_show_prints_an_article_and_a_section(help_centre: Path) -> None:
     assert "不良品の返品" in run(help_centre, "show", "返品").stdout
     section = run(help_centre, "show", "返品#お客様都合の場合")

@@ -454,20 +454,21 @@ def test_a_damaged_file_is_reported_as_damage(tmp_path: Path, suffix: str, damag
 
 def test_a_changed_byte_is_reported_as_damage_or_harmless(tmp_path: Path) -> None:
     """Sums are the store's to check; here no byte may end in anything but an answer or IndexCorrupt."""
-    write_lexical(tmp_path / "whole", SHELF)
+    folder = tmp_path / "lexical"
+    write_lexical(folder, SHELF)
     random = np.random.default_rng(7)
     reported = 0
-    for file in sorted((tmp_path / "whole").iterdir()):
+    for file in sorted(folder.iterdir()):
         content = file.read_bytes()
-        for place in random.choice(len(content), size=min(8, len(content)), replace=False).tolist():
-            shutil.rmtree(tmp_path / "hurt", ignore_errors=True)
-            shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
-            changed = bytes([content[place] ^ 0xFF])
-            (tmp_path / "hurt" / file.name).write_bytes(content[:place] + changed + content[place + 1 :])
+        count = min(150 if file.suffix == ".fast" else 10, len(content))  # row numbers are there
+        for place in random.choice(len(content), size=count, replace=False).tolist():
+            file.unlink()  # an index opened before has the old one mapped
+            file.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
             try:
-                _answer(tmp_path / "hurt")
+                _answer(folder)
             except IndexCorrupt:
                 reported += 1
+        file.write_bytes(content)
     assert reported > 10
 
 

@@ -158,6 +158,19 @@ def test_a_long_sentence_is_cut_where_most_of_the_question_is() -> None:
     assert snip(text, "reset the password", 40)[1] == ["reset", "password"]
 
 
+def test_a_long_sentence_is_cut_where_most_distinct_terms_are() -> None:
+    text = "送料、" * 5 + "あ" * 200 + "返品と送料" + "い" * 200
+    assert snip(text, "返品の送料", 20)[1] == ["返品", "送料"]
+
+
+@pytest.mark.parametrize("limit", range(20, 45))
+def test_a_cut_does_not_split_a_later_match(limit: int) -> None:
+    shown, marked = snip("password " + "x" * 15 + " resetting " + "w" * 60, "password reset", limit)
+    last = shown.rstrip("…").split(" ")[-1]
+    assert marked == (["password", "resetting"] if "resetting" in shown else ["password"])
+    assert last in ("", "resetting") or not "resetting".startswith(last)
+
+
 def test_a_cut_at_the_beginning_or_the_end_has_one_ellipsis() -> None:
     long = "返品の送料" + "い" * 300
     assert snip(long, "返品", 20)[0] == "返品の送料" + "い" * 13 + "…"

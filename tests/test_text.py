@@ -90,7 +90,7 @@ def test_a_mixed_text_is_cut_where_the_script_changes() -> None:
     found = analyse(text)
     assert shown(text, found.words) == [("iphone15", "iPhone15"), ("充電", "充電"), ("usb", "USB"), ("c", "C")]
     assert shown(text, found.grams) == [
-        ("iphone15", "iPhone15"), ("の充", "の充"), ("充電", "充電"), ("電は", "電は"),
+        ("iphone", "iPhone"), ("iphone15", "iPhone15"), ("15", "15"), ("の充", "の充"), ("充電", "充電"), ("電は", "電は"),
         ("usb", "USB"), ("usbc", "USB-C"), ("c", "C"), ("で", "で"),
     ]  # fmt: skip
 
@@ -192,7 +192,7 @@ def test_two_ways_to_write_a_word_give_the_same_grams(one: str, other: str) -> N
 def test_a_hyphened_word_is_also_found_joined(hyphened: str, joined: str) -> None:
     found = analyse(hyphened)
     assert (joined, hyphened) in shown(hyphened, found.grams)
-    assert grams(joined) == [joined]
+    assert joined in grams(joined)
 
 
 def test_only_a_single_hyphen_joins() -> None:
@@ -276,6 +276,7 @@ def test_two_hundred_thousand_characters_are_analysed_in_a_moment(unit: str) -> 
     assert time.perf_counter() - began < 10
     for tokens in (analysis.words, analysis.grams):
         assert all(end <= len(text) for _, end in tokens.spans)
+        assert all(len(term) <= 2 * 64 for term in tokens.terms)
 
 
 @pytest.mark.parametrize("marks", ["\u0301", "\u0301\u0323", "\u3099", "\ufe0f", "\u200d", "\u20dd", "\uff9e"])
@@ -285,6 +286,14 @@ def test_ten_thousand_marks_on_one_letter_are_analysed_in_a_moment(marks: str) -
     found = analyse(text).words.terms
     assert time.perf_counter() - began < 1
     assert found[0][0] in "aá" or unicodedata.normalize("NFD", found[0])[0] == "a"
+
+
+def test_two_hundred_thousand_marks_out_of_order_are_analysed_in_a_moment() -> None:
+    """Python sorts the marks of one letter in quadratic time: a minute for these."""
+    text = "a" + "\u0301" * 100_000 + "\u0323" * 100_000
+    began = time.perf_counter()
+    analyse(text)
+    assert time.perf_counter() - began < 10
 
 
 def test_the_time_grows_as_the_text_does() -> None:
@@ -355,9 +364,16 @@ def test_the_fingerprint_is_stable_and_names_all_that_decides() -> None:
         assert f"{package.lower()}/{metadata.version(package)}" in fingerprint()
 
 
+@pytest.mark.parametrize(
+    ("apart", "together"), [("iPhone 15", "iPhone15"), ("５００ GB", "500GB"), ("1,000 GB", "1000GB")]
+)
+def test_letters_and_digits_meet_with_and_without_a_space(apart: str, together: str) -> None:
+    assert set(grams(apart)) <= set(grams(together))
+
+
 def test_the_terms_of_this_version_are_pinned() -> None:
     """What comes out changes only with VERSION: raise it, then change these terms."""
-    assert VERSION == 2
+    assert VERSION == 3
     text = "さーばーの引落し、Wi-Fi"
     assert words(text) == ["ばあ", "引き落とし", "wi", "fi"]
     assert grams(text) == ["さー", "ーば", "ばー", "ーの", "の引", "引落", "落し", "wi", "wifi", "fi"]
