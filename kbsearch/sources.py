@@ -111,8 +111,8 @@ def _add(file: Path, folder: Path, sources: list[Source], warnings: list[Article
         return
     if not stat.S_ISREG(mode):
         warnings.append(ArticleWarning(path, 0, "unreadable", "this is no regular file", fatal=True))
-    elif not _is_text(file.name):
-        message = "the name is not valid UTF-8; rename the file"
+    elif not _is_text(str(file.relative_to(folder))):
+        message = "the name is not valid UTF-8; rename the file or its folder"
         warnings.append(ArticleWarning(path, 0, "bad-file-name", message, fatal=True))
     else:
         sources.append(Source(path, file))

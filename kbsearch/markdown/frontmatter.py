@@ -88,12 +88,27 @@ def _read(source: str, path: str) -> dict[str, tuple[str, yaml.Node]]:
         return {}
     if not isinstance(node, yaml.MappingNode):
         raise ArticleError(path, node.start_mark.line + 2, "the front matter is not a list of `key: value` lines")
+    _refuse_half_characters(node, path)
     fields = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise ArticleError(path, key.start_mark.line + 2, "a key of the front matter is not a word")
         fields[key.value.strip().lower().replace("-", "_")] = (key.value.strip(), value)
     return fields
+
+
+def _refuse_half_characters(root: yaml.Node, path: str) -> None:
+    r"""``"\ud83d"`` is legal YAML and half of a pair of code units: no text that could be stored."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.ScalarNode):
+            if any("\ud800" <= char <= "\udfff" for char in node.value):
+                raise ArticleError(path, _line(node), "broken front matter: an escape that is half a character")
+        elif isinstance(node, yaml.MappingNode):
+            pending.extend(part for pair in node.value for part in pair)
+        else:
+            pending.extend(node.value)
 
 
 class FrontMatter:

@@ -1,0 +1,48 @@
+"""Checks that need more than one article: ids that two claim, translations without a source or older than it.
+
+Their warnings are made anew in each build, because a change in another file can cause or cure them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kbsearch.model import ArticleWarning
+
+if TYPE_CHECKING:
+    from kbsearch.model import Article
+
+__all__ = ["CODES", "check_translations", "distinct_ids"]
+
+CODES: Final = frozenset({"duplicate-id", "unknown-translation", "stale-translation"})
+"""Codes of the warnings that come from here."""
+
+
+def distinct_ids(articles: list[Article]) -> tuple[list[Article], list[ArticleWarning]]:
+    """The first article of each id, by path; the others are left out with a warning."""
+    first: dict[str, Article] = {}
+    warnings = []
+    for article in articles:
+        if article.id in first:
+            message = f"the id “{article.id}” is already that of {first[article.id].path}; this file is left out"
+            warnings.append(ArticleWarning(article.path, 0, "duplicate-id", message, fatal=True))
+        else:
+            first[article.id] = article
+    return list(first.values()), warnings
+
+
+def check_translations(articles: list[Article]) -> list[ArticleWarning]:
+    """Translations whose source is missing, or newer than they are."""
+    by_id = {article.id: article for article in articles}
+    warnings = []
+    for article in articles:
+        if article.translation_of is None:
+            continue
+        source = by_id.get(article.translation_of)
+        if source is None:
+            message = f"translation_of names “{article.translation_of}”, and no article has this id"
+            warnings.append(ArticleWarning(article.path, 0, "unknown-translation", message))
+        elif article.updated is not None and source.updated is not None and article.updated < source.updated:
+            message = f"this translation is of {article.updated}, its source {source.path} of {source.updated}"
+            warnings.append(ArticleWarning(article.path, 0, "stale-translation", message))
+    return warnings
