@@ -15,30 +15,35 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kbsearch.content import Content, SourceFile, StoredPassage, category_path, write_content
+from kbsearch.columns import save_column
+from kbsearch.content import SourceFile, StoredPassage, category_path, write_content
+from kbsearch.crosscheck import CODES, check_translations, distinct_ids
 from kbsearch.embed import DEFAULT, load_encoder
-from kbsearch.errors import ArticleError, IndexCorrupt, IndexIncompatible, IndexNotFound
+from kbsearch.errors import ArticleError
+from kbsearch.fields import pack_fields
 from kbsearch.journal import Journal
 from kbsearch.lexical import LexicalRow, write_lexical
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
-from kbsearch.model import Article, ArticleWarning, Passage, Weights
+from kbsearch.model import Article, ArticleWarning, Weights
+from kbsearch.previous import Previous, Recipe, load_previous
 from kbsearch.results import BuildReport
+from kbsearch.rows import Row, analyse_rows, field_terms, make_rows
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
-from kbsearch.text import analyse, fingerprint
-from kbsearch.vector import DenseReport, write_graph, write_vectors
+from kbsearch.text import fingerprint
+from kbsearch.vector import DenseReport, cosine_statistics, write_graph, write_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kbsearch.model import Encoder, FloatArray, Progress
-    from kbsearch.store import Draft, Generation
+    from kbsearch.store import Draft
 
 __all__ = ["build"]
 
@@ -46,51 +51,6 @@ TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
 
 _ENCODE_AT_ONCE: Final = 512  # texts between two entries in the journal: what a killed build can lose
-_TITLE_IN_ALIAS = 1  # an alias row also holds the title once, so that it is found by either wording
-_CROSS_CHECKS = frozenset({"duplicate-id", "unknown-translation", "stale-translation"})  # of several articles
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything besides the files that decides what a build gives; part of the manifest, compared by the next one."""
-
-    parser: str
-    analyser: str
-    encoder: str
-    weights: str
-    languages: str
-
-
-@dataclass(slots=True)
-class Previous:
-    """What the last generation offers for reuse, each part only as far as its fingerprint still fits."""
-
-    generation: Generation | None = None
-    recipe: Recipe | None = None
-    encoder: str = ""
-    files: dict[str, str] = field(default_factory=dict)
-    articles: dict[str, Article] = field(default_factory=dict)
-    warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
-    aside: set[ArticleWarning] = field(default_factory=set)  # of folders, links and names that are no sources
-    vectors: dict[str, FloatArray] = field(default_factory=dict)
-    terms: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Row:
-    """A row on its way into the index.
-
-    ``text`` is what the encoder reads and ``key`` its SHA-256; ``terms_key`` that of all that decides its terms.
-    """
-
-    article: int
-    passage: Passage
-    alias: str
-    text: str
-    key: str
-    terms_key: str = ""
-    words: str = ""
-    grams: str = ""
 
 
 def build(
@@ -157,7 +117,7 @@ def build(
         digests = _digests(sources, tell)
     with store.writing() as draft:
         with clock.stage("compare"):
-            previous = Previous() if full else _previous(store, recipe)
+            previous = Previous() if full else load_previous(store, recipe)
         names = _compare(digests, previous)
         same_files = not (names["added"] or names["changed"] or names["removed"])
         if same_files and previous.recipe == recipe and previous.encoder == encoder and previous.aside == set(warnings):
@@ -169,8 +129,8 @@ def build(
             warnings.extend(found)
         # 3. Articles to rows, and rows to terms.
         with clock.stage("analyse"):
-            rows = _rows(parsed)
-            _analyse_rows(rows, parsed, weights, previous, tell)
+            rows = make_rows(parsed)
+            analyse_rows(rows, parsed, weights, previous.terms, tell)
         # 4. Rows to vectors; texts seen before keep theirs.
         with clock.stage("encode"):
             journal = Journal(store.journal, model.fingerprint, model.dimension)
@@ -187,6 +147,7 @@ def build(
                     "encoder": {"name": encoder, "dimension": model.dimension},
                     "counts": counts,
                     "dense": asdict(dense),
+                    "cosines": dict(zip(("mean", "spread"), cosine_statistics(vectors), strict=True)),
                 }
             )
             journal.discard()
@@ -210,32 +171,6 @@ def _recipe(model: Encoder, weights: Weights, languages: Sequence[str]) -> Recip
         weights=" ".join(f"{name} {value}" for name, value in asdict(weights).items()),
         languages=" ".join(languages),
     )
-
-
-def _previous(store: Store, recipe: Recipe) -> Previous:
-    """Open the last generation for reuse; a damaged or foreign one offers nothing."""
-    try:
-        generation = store.open()
-        if generation.damage():  # a changed byte must not be carried over and get a checksum of its own
-            return Previous()
-        content = Content(generation.files.content)
-        found = Recipe(**generation.manifest["fingerprints"])
-        previous = Previous(generation, found, generation.manifest["encoder"]["name"], content.files())
-        previous.aside = {warning for warning in content.warnings() if warning.path not in previous.files}
-        rows = content.analysed()
-        if found.encoder == recipe.encoder:
-            matrix = np.load(generation.files.vectors, allow_pickle=False)
-            previous.vectors = {key: matrix[row] for row, (key, *_) in enumerate(rows)}
-        if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
-            return previous  # the files must be parsed again: their passages may be cut elsewhere
-        previous.articles = {article.path: article for article in content.articles()}
-        for warning in content.warnings():
-            previous.warnings.setdefault(warning.path, []).append(warning)
-        if (found.analyser, found.weights) == (recipe.analyser, recipe.weights):
-            previous.terms = {key: (words, grams) for _, key, words, grams in rows}
-    except (IndexNotFound, IndexCorrupt, IndexIncompatible, ValueError, TypeError, OSError):
-        return Previous()
-    return previous
 
 
 def _digests(sources: Sequence[Source], tell: Progress) -> dict[str, str]:
@@ -296,7 +231,7 @@ def _parse_all(
         known = previous.files.get(path) == digests[path]
         if known and path in previous.articles:
             articles.append(previous.articles[path])
-            warnings.extend(w for w in previous.warnings.get(path, ()) if w.code not in _CROSS_CHECKS)
+            warnings.extend(w for w in previous.warnings.get(path, ()) if w.code not in CODES)
         else:
             try:
                 article, found = parse(_read(source, digests), path)
@@ -306,8 +241,8 @@ def _parse_all(
                 articles.append(article)
                 warnings.extend(found)
         tell("parse", done, len(sources))
-    articles, duplicates = _distinct(articles)
-    return articles, [*warnings, *duplicates, *_translations(articles)]
+    articles, duplicates = distinct_ids(articles)
+    return articles, [*warnings, *duplicates, *check_translations(articles)]
 
 
 def _read(source: Source, digests: dict[str, str]) -> bytes:
@@ -317,89 +252,6 @@ def _read(source: Source, digests: dict[str, str]) -> bytes:
         digests[source.path] = _digest_of(error)
         raise
     return raw
-
-
-def _distinct(articles: list[Article]) -> tuple[list[Article], list[ArticleWarning]]:
-    """The first article of each id, by path; the others are left out with a warning."""
-    first: dict[str, Article] = {}
-    warnings = []
-    for article in articles:
-        if article.id in first:
-            message = f"the id “{article.id}” is already that of {first[article.id].path}; this file is left out"
-            warnings.append(ArticleWarning(article.path, 0, "duplicate-id", message, fatal=True))
-        else:
-            first[article.id] = article
-    return list(first.values()), warnings
-
-
-def _translations(articles: list[Article]) -> list[ArticleWarning]:
-    """Translations whose source is missing, or newer than they are."""
-    by_id = {article.id: article for article in articles}
-    warnings = []
-    for article in articles:
-        if article.translation_of is None:
-            continue
-        source = by_id.get(article.translation_of)
-        if source is None:
-            message = f"translation_of names “{article.translation_of}”, and no article has this id"
-            warnings.append(ArticleWarning(article.path, 0, "unknown-translation", message))
-        elif article.updated is not None and source.updated is not None and article.updated < source.updated:
-            message = f"this translation is of {article.updated}, its source {source.path} of {source.updated}"
-            warnings.append(ArticleWarning(article.path, 0, "stale-translation", message))
-    return warnings
-
-
-def _rows(articles: list[Article]) -> list[Row]:
-    """Rows of the published articles: the passages of each, then its aliases, in order of path."""
-    rows = []
-    for number, article in enumerate(articles):
-        if article.status != "published":
-            continue
-        for passage in article.passages:
-            heads = " > ".join(passage.headings)
-            text = "\n".join(part for part in (passage.title, heads, passage.text) if part)
-            rows.append(_row(number, passage, "", text))
-        rows.extend(_row(number, article.passages[0], alias, alias) for alias in article.aliases)
-    return rows
-
-
-def _row(article: int, passage: Passage, alias: str, text: str) -> Row:
-    return Row(article, passage, alias, text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
-
-
-def _analyse_rows(
-    rows: list[Row], articles: list[Article], weights: Weights, previous: Previous, tell: Progress
-) -> None:
-    """Fill in the terms; :func:`kbsearch.lexical` says why a weight is a repetition."""
-    parts: dict[str, tuple[list[str], list[str]]] = {}  # titles and headings come again and again
-
-    def terms(text: str) -> tuple[list[str], list[str]]:
-        if text not in parts:
-            analysis = analyse(text)
-            parts[text] = (list(analysis.words.terms), list(analysis.grams.terms))
-        return parts[text]
-
-    for done, row in enumerate(rows, start=1):
-        aliases = articles[row.article].aliases
-        memory = "\0".join((row.key, row.alias, *aliases))
-        row.terms_key = hashlib.sha256(memory.encode("utf-8", "surrogatepass")).hexdigest()
-        if row.terms_key in previous.terms:
-            row.words, row.grams = previous.terms[row.terms_key]
-        else:
-            title, heads = terms(row.passage.title), [terms(head) for head in row.passage.headings]
-            if row.alias:
-                weighted = [(terms(row.alias), weights.alias), (title, _TITLE_IN_ALIAS)]
-            else:
-                body = analyse(row.passage.text)
-                weighted = [
-                    (title, weights.title),
-                    *((head, weights.heading) for head in heads),
-                    *((terms(alias), weights.alias) for alias in aliases),
-                    ((list(body.words.terms), list(body.grams.terms)), weights.body),
-                ]
-            row.words = " ".join(term for (words, _), weight in weighted for term in words * weight)
-            row.grams = " ".join(term for (_, grams), weight in weighted for term in grams * weight)
-        tell("analyse", done, len(rows))
 
 
 def _encode(
@@ -431,7 +283,11 @@ def _write_legs(draft: Draft, articles: list[Article], rows: list[Row], vectors:
     files = draft.files
     write_lexical(files.lexical, (_lexical_row(row, articles[row.article]) for row in rows))
     write_vectors(files.vectors, vectors)
-    np.save(files.article_column, np.array([row.article for row in rows], dtype=np.int32), allow_pickle=False)
+    terms, offsets = pack_fields(field_terms(rows))
+    save_column(files.field_terms, terms)
+    save_column(files.field_offsets, offsets)
+    save_column(files.japanese_column, np.array([article.lang == "ja" for article in articles], dtype=np.bool_))
+    save_column(files.article_column, np.array([row.article for row in rows], dtype=np.int32))
     return write_graph(files.graph, vectors)
 
 

@@ -94,7 +94,10 @@ def write_content(
     OSError
         When the disk does not take it.
     """
-    connection = sqlite3.connect(file, isolation_level=None)
+    try:
+        connection = sqlite3.connect(file, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise OSError(f"{file.name}: {error}") from error
     try:
         connection.execute("PRAGMA journal_mode = OFF")  # a file that fails half-way is thrown away whole
         connection.execute("PRAGMA synchronous = OFF")  # the store syncs it
@@ -187,9 +190,15 @@ class Content:
         """Ids of all articles, in order of number."""
         return [row[0] for row in self._all("SELECT id FROM articles ORDER BY number")]
 
-    def served_ids(self) -> list[str]:
-        """Ids of the published articles, in order of number."""
-        return [row[0] for row in self._all("SELECT id FROM articles WHERE status = 'published' ORDER BY number")]
+    def served_ids(self, day: dt.date | None = None) -> list[str]:
+        """Ids of the published articles, in order of number; with a day only those that are valid on it."""
+        found = self._all("SELECT id, valid_from, valid_until FROM articles WHERE status = 'published' ORDER BY number")
+        today = "" if day is None else day.isoformat()
+        return [
+            article_id
+            for article_id, first, last in found
+            if not today or ((first is None or first <= today) and (last is None or today <= last))
+        ]
 
     def validity(self) -> list[tuple[int, str | None, str | None]]:
         """(number, first day, last day) of the published articles that have either."""

@@ -270,7 +270,7 @@ def _schema() -> tantivy.Schema:
 
 def _open_searcher(folder: Path) -> tantivy.Searcher:
     """Open through a folder of links: tantivy wants to create a lock file, and ours may be read-only."""
-    view = Path(tempfile.mkdtemp(prefix="kbsearch-"))
+    view = _temporary_folder()
     try:
         for file in folder.iterdir():
             (view / file.name).symlink_to(file.resolve())
@@ -279,6 +279,14 @@ def _open_searcher(folder: Path) -> tantivy.Searcher:
         return index.searcher()
     finally:
         shutil.rmtree(view, ignore_errors=True)  # the segment files stay mapped
+
+
+def _temporary_folder() -> Path:
+    """Anywhere that can be written, be it memory: a machine may have no writable disk at all."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="kbsearch-"))
+    except FileNotFoundError:
+        return Path(tempfile.mkdtemp(prefix="kbsearch-", dir="/dev/shm"))
 
 
 @contextmanager

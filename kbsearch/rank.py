@@ -1,14 +1,14 @@
-"""One ranking out of two legs.
+"""Candidates and their order; scores of one leg alone.
 
-Every candidate has the score of every leg, whichever leg proposed it, so nothing is guessed for a missing one. The legs
-are brought to a common scale and added (convex combination: Bruch, Gai & Ingber 2023, "An Analysis of Fusion Functions
-for Hybrid Retrieval", §3): BM25 is divided by the most that the question could score, the share of its idf mass that
-the passage covers; the cosine is placed between the pool's lowest and highest. The share is raised to a power above 1,
-so that the chance word that a question in another language has in common with a passage weighs little and the dense
-leg has the say.
+Every candidate has the score of every leg, whichever leg proposed it, so nothing is guessed for a missing one. What is
+ranked are articles: an article has, from each leg, the score of its best row (:func:`best_of_articles`), so that a
+title that matches and a passage that means the same count together. In hybrid mode :mod:`kbsearch.ranker` scores them.
 
-What is ranked are articles: an article has, from each leg, the score of its best row (:func:`best_of_articles`), so
-that a title that matches and a passage that means the same count together. Its rows are then ranked among themselves.
+Where there is no model to ask (one leg alone, and the rows of one article among themselves) the legs are brought to a
+common scale and added (convex combination: Bruch, Gai & Ingber 2023, "An Analysis of Fusion Functions for Hybrid
+Retrieval", §3): BM25 is divided by the most that the question could score, the share of its idf mass that the passage
+covers, raised to a power above 1 so that a chance word weighs little; the cosine is placed between the pool's lowest
+and highest.
 
 Never: break a tie by anything but the row.
 """

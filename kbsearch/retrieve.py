@@ -12,18 +12,32 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kbsearch.features import Question, article_features
 from kbsearch.rank import Candidates, Mode, best_of_articles, order, rank
+from kbsearch.ranker import shipped_ranker
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
-__all__ = ["MAX_QUERY_CHARS", "Query", "RankedArticle", "RankedRow", "best_articles", "candidates", "prepare"]
+__all__ = [
+    "MAX_QUERY_CHARS",
+    "Query",
+    "RankedArticle",
+    "RankedRow",
+    "best_articles",
+    "candidates",
+    "describe",
+    "prepare",
+]
 
 MAX_QUERY_CHARS: Final = 10_000
 """A longer question is read up to here."""
 
+_FIRST_KANA: Final = "\u3041"
 _POOL: Final = 100  # rows that each leg proposes for a page of ten
 _POOL_SERVES: Final = 10
 _POOL_PER_HIT: Final = 5  # long articles take several rows each: a longer page needs a deeper pool
@@ -71,17 +85,42 @@ def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k
     pool = _POOL + _POOL_PER_HIT * max(0, k - _POOL_SERVES)
     pooled = candidates(snapshot, query, where, pool)
     numbers = snapshot.article_of_row[pooled.rows]
-    articles = best_of_articles(pooled, numbers)
-    scores, row_scores = rank(articles, mode), rank(pooled, mode)
+    row_scores = rank(pooled, mode)
+    articles, scores = _scored_articles(snapshot, query, pooled, numbers, mode)
     found = []
-    for place in order(articles.rows, scores)[:k]:
+    for place in order(articles, scores)[:k]:
         if mode == "lexical" and scores[place] <= 0:
             break  # no word in common with the question
-        rows = np.flatnonzero(numbers == articles.rows[place])
+        rows = np.flatnonzero(numbers == articles[place])
         rows = rows[order(pooled.rows[rows], row_scores[rows])]
         ranked = tuple(_ranked_row(pooled, int(row), float(row_scores[row]), query) for row in rows)
-        found.append(RankedArticle(int(articles.rows[place]), float(scores[place]), ranked))
+        found.append(RankedArticle(int(articles[place]), float(scores[place]), ranked))
     return found
+
+
+def describe(
+    snapshot: Snapshot, query: Query, pooled: Candidates, numbers: NDArray[np.int32]
+) -> tuple[RowArray, FloatArray]:
+    """Article numbers of a pool, and their features; see :mod:`kbsearch.features`."""
+    words = {term: snapshot.lexical.idf("words", term) for term in query.words}
+    grams = {term: snapshot.lexical.idf("grams", term) for term in query.grams}
+    overlap = snapshot.fields.overlap(pooled.rows, words, grams)
+    cosines = snapshot.generation.manifest["cosines"]
+    japanese = sum(char >= _FIRST_KANA for char in query.text) / max(1, len(query.text))
+    question = Question(japanese, len(grams), cosines["mean"], cosines["spread"])
+    return article_features(pooled, overlap, numbers, snapshot.is_japanese, question)
+
+
+def _scored_articles(
+    snapshot: Snapshot, query: Query, pooled: Candidates, numbers: NDArray[np.int32], mode: Mode
+) -> tuple[RowArray, FloatArray]:
+    """Article numbers of the pool, ascending, and their scores: by the learned ranking, or by one leg alone."""
+    if mode != "hybrid" or query.vector is None:
+        articles = best_of_articles(pooled, numbers)
+        return articles.rows, rank(articles, mode)
+    found, features = describe(snapshot, query, pooled, numbers)
+    scores = 1 / (1 + np.exp(-shipped_ranker().score(features).astype(np.float64)))  # into (0, 1), order kept
+    return found, scores.astype(np.float32)
 
 
 def candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:

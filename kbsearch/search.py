@@ -76,7 +76,8 @@ class KnowledgeBase:
         """Take up what was published since; returns whether there was anything. The old stays when that fails."""
         with self._reloading:
             generation = self._store.open()
-            if generation.name == self.generation:
+            # A name may come again when an index was deleted and built anew; a checksum does not.
+            if generation.manifest["checksum"] == self.snapshot.generation.manifest["checksum"]:
                 generation.close()
                 return False
             self.snapshot = Snapshot(generation)
@@ -247,6 +248,7 @@ def _served_article(snapshot: Snapshot, article_id: str) -> Article:
         or (article.valid_from is not None and day < article.valid_from)
         or (article.valid_until is not None and day > article.valid_until)
     ):
-        near = difflib.get_close_matches(article_id, snapshot.content.served_ids(), n=3)
-        raise NotFound(article_id, tuple(name for name in near if name != article_id))
+        hidden = {snapshot.article_ids[number] for number in snapshot.out_of_date_today()}
+        served = [name for name in snapshot.content.served_ids() if name not in hidden]
+        raise NotFound(article_id, tuple(difflib.get_close_matches(article_id, served, n=3)))
     return article

@@ -9,25 +9,34 @@ Never: keep anything of a question here but what the next one would compute agai
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from kbsearch.columns import load_column
 from kbsearch.content import Content
 from kbsearch.embed import load_encoder
-from kbsearch.errors import IndexIncompatible
+from kbsearch.errors import IndexCorrupt, IndexIncompatible
+from kbsearch.fields import SLOTS, FieldIndex
 from kbsearch.lexical import LexicalIndex
 from kbsearch.text import fingerprint
 from kbsearch.vector import DenseReport, VectorIndex
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
     from numpy.typing import NDArray
 
     from kbsearch.model import Encoder, Filter, FloatArray
     from kbsearch.store import Generation
 
 __all__ = ["Snapshot", "today"]
+
+_Value = TypeVar("_Value")
 
 
 class Snapshot:
@@ -45,16 +54,31 @@ class Snapshot:
             raise IndexIncompatible("text analyser", found, fingerprint())
         self.generation = generation
         self.content = Content(generation.files.content)
-        self.lexical = LexicalIndex(generation.files.lexical)
-        self.admitted = lru_cache(maxsize=64)(self._admitted)
-        self.encode = lru_cache(maxsize=1024)(self._encode)
-        self.out_of_date = lru_cache(maxsize=4)(self._out_of_date)
+        with self._damage_named():
+            self.lexical = LexicalIndex(generation.files.lexical)
+        self._memory = _Memory()
 
     @cached_property
     def article_of_row(self) -> NDArray[np.int32]:
         """Article number of each row."""
-        column: NDArray[np.int32] = np.load(self.generation.files.article_column, mmap_mode="r", allow_pickle=False)
+        counts = self.generation.manifest["counts"]
+        column = load_column(self.generation.files.article_column, np.int32, counts["passages"])
+        if len(column) and not (column.min() >= 0 and column.max() < counts["articles"]):
+            raise IndexCorrupt(self.generation.files.article_column, "article numbers", "others")
         return column
+
+    @cached_property
+    def is_japanese(self) -> NDArray[np.bool_]:
+        """Whether each article is Japanese, by number."""
+        articles = self.generation.manifest["counts"]["articles"]
+        return load_column(self.generation.files.japanese_column, np.bool_, articles)
+
+    @cached_property
+    def fields(self) -> FieldIndex:
+        """Terms of title, heading and alias of each row."""
+        files, rows = self.generation.files, self.generation.manifest["counts"]["passages"]
+        offsets = load_column(files.field_offsets, np.int64, rows * len(SLOTS) + 1)
+        return FieldIndex(load_column(files.field_terms, np.uint32), offsets)
 
     @cached_property
     def vectors(self) -> VectorIndex:
@@ -76,26 +100,29 @@ class Snapshot:
             raise IndexIncompatible("encoder", found, encoder.fingerprint)
         return encoder
 
-    def _encode(self, text: str) -> FloatArray:
-        return self.encoder.encode_query(text)
+    def encode(self, text: str) -> FloatArray:
+        """Vector of a question; one that was asked lately is not encoded again."""
+        return self._memory.get(("encode", text), lambda: self.encoder.encode_query(text))
 
     def out_of_date_today(self) -> tuple[int, ...]:
         """Numbers of the published articles that are not valid today."""
-        return self.out_of_date(today())
+        day = today().isoformat()
+        return self._memory.get(("out of date", day), lambda: self._out_of_date(day))
 
-    def _out_of_date(self, day: dt.date) -> tuple[int, ...]:
-        """Numbers of the published articles that are not valid on a day."""
-        today = day.isoformat()
-        return tuple(
-            number
-            for number, first, last in self.content.validity()
-            if (first is not None and today < first) or (last is not None and today > last)
-        )
-
-    def _admitted(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def admitted(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_] | None:
         """Rows that may answer, bool of shape (rows,); None when all may."""
         if not where and not excluded:
             return None
+        return self._memory.get(("admitted", where, excluded), lambda: self._mask(where, excluded))
+
+    def _out_of_date(self, day: str) -> tuple[int, ...]:
+        return tuple(
+            number
+            for number, first, last in self.content.validity()
+            if (first is not None and day < first) or (last is not None and day > last)
+        )
+
+    def _mask(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_]:
         articles = np.ones(self.generation.manifest["counts"]["articles"], dtype=bool)
         if where:
             articles[:] = False
@@ -103,6 +130,39 @@ class Snapshot:
         articles[list(excluded)] = False
         mask: NDArray[np.bool_] = articles[self.article_of_row]
         return mask
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """A leg knows that its folder is damaged; the checksums know which file."""
+        try:
+            yield
+        except IndexCorrupt as error:
+            named = self.generation.damage()
+            raise (named[0] if named else error) from error
+
+
+class _Memory:
+    """What was asked lately. Holds no reference to its snapshot, so that a generation goes when it is let go."""
+
+    _SIZE = 1024
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, compute: Callable[[], _Value]) -> _Value:
+        """The remembered value, or a computed one; two threads may compute the same at once."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                found: _Value = self._values[key]
+                return found
+        value = compute()
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > self._SIZE:
+                self._values.popitem(last=False)
+        return value
 
 
 def today() -> dt.date:

@@ -19,6 +19,7 @@ Never: change a published file; read the clock; pickle.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -31,6 +32,8 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from kbsearch.errors import (
     IndexCorrupt,
@@ -82,6 +85,21 @@ class Files:
     def graph(self) -> Path:
         """The derived index of the dense leg; missing when an exact scan is enough."""
         return self.folder / "dense.faiss"
+
+    @property
+    def field_terms(self) -> Path:
+        """Hashed terms of the fields of every row; see :mod:`kbsearch.fields`."""
+        return self.folder / "columns" / "field_terms.npy"
+
+    @property
+    def field_offsets(self) -> Path:
+        """Where the terms of each field of each row begin."""
+        return self.folder / "columns" / "field_offsets.npy"
+
+    @property
+    def japanese_column(self) -> Path:
+        """Whether each article is Japanese, bool, by article number."""
+        return self.folder / "columns" / "japanese.npy"
 
     @property
     def article_column(self) -> Path:
@@ -162,6 +180,7 @@ class Draft:
         for file in files:
             file.chmod(readable)
             _sync(file)
+            _check_whole(file)
         complete = {
             "format": FORMAT,
             **manifest,
@@ -342,6 +361,15 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
 def _sha256(file: Path) -> str:
     with file.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _check_whole(file: Path) -> None:
+    """NumPy loses the last block of an array on a full disk without a word."""
+    if file.suffix == ".npy":
+        try:
+            np.load(file, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({file.name} is cut short)") from error
 
 
 def _write_synced(file: Path, text: str) -> None:

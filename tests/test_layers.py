@@ -20,14 +20,15 @@ ROOT = Path(kbsearch.__file__).parent
 FLOORS = {
     0: ["errors", "model"],
     1: [
-        "bars", "config", "content", "embed", "filters", "journal", "lexical", "markdown", "rank", "results", "sources",
-        "text", "vector",
+        "bars", "columns", "config", "content", "crosscheck", "embed", "fields", "filters", "journal", "lexical",
+        "markdown", "rank", "results", "sources", "text", "vector",
     ],
-    2: ["render", "scaffold", "snapshot", "snippet", "store"],
-    3: ["builder", "retrieve"],
-    4: ["search"],
-    5: ["", "batch", "evaluate", "verify"],  # "" is the package's own face
-    6: ["cli"],
+    2: ["features", "previous", "render", "rows", "scaffold", "snapshot", "snippet", "store"],
+    3: ["builder", "ranker"],
+    4: ["retrieve"],
+    5: ["search"],
+    6: ["", "batch", "evaluate", "verify"],  # "" is the package's own face
+    7: ["cli"],
 }  # fmt: skip
 
 ROOMS = {

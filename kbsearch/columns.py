@@ -1,0 +1,41 @@
+"""Columns of a generation: one-dimensional arrays, memory-mapped, checked when they are opened."""
+
+from __future__ import annotations
+
+import tokenize
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from kbsearch.errors import IndexCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["load_column", "save_column"]
+
+Number = TypeVar("Number", np.uint32, np.int32, np.int64, np.bool_)
+
+
+def save_column(file: Path, values: NDArray[Number]) -> None:
+    """Write a column."""
+    np.save(file, values, allow_pickle=False)
+
+
+def load_column(file: Path, dtype: type[Number], length: int | None = None) -> NDArray[Number]:
+    """Map a column of ``dtype`` and, if given, ``length``.
+
+    Raises
+    ------
+    IndexCorrupt
+        When the file is something else; numpy reports a damaged header in half a dozen ways.
+    """
+    try:
+        column = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, KeyError, MemoryError, tokenize.TokenError) as error:
+        raise IndexCorrupt(file, f"a column of {dtype.__name__}", (str(error).splitlines() or ["none"])[0]) from error
+    if column.ndim != 1 or column.dtype != dtype or (length is not None and len(column) != length):
+        raise IndexCorrupt(file, f"a column of {dtype.__name__}", f"{column.dtype} of shape {column.shape}")
+    return np.asarray(column)
