@@ -37,12 +37,11 @@ def everything(index: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(generation.files.content)) as content:
         names = [row[0] for row in content.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
         tables = {name: sorted(content.execute(f"SELECT * FROM {name}"), key=repr) for name in names}  # noqa: S608
-    manifest = {name: generation.manifest[name] for name in ("counts", "dense", "encoder", "fingerprints")}
+    manifest = {name: value for name, value in generation.manifest.items() if name not in ("files", "checksum")}
     kb = KnowledgeBase.open(index)
     found = {
         "tables": tables,
-        "vectors": generation.files.vectors.read_bytes(),
-        "column": generation.files.article_column.read_bytes(),
+        "arrays": {file.name: file.read_bytes() for file in generation.files.folder.rglob("*.npy")},
         "manifest": manifest,
         "answers": answers(kb),
         "filtered": [answers(kb, QUESTIONS[:2], filter=where) for where in FILTERS],
@@ -164,7 +163,7 @@ def test_a_renamed_file_is_one_removed_and_one_added_and_costs_no_vector(
     assert (report.added, report.removed, report.changed) == (("tools/remote.md",), ("tools/vpn.md",), ())
     assert report.counts["encoded"] == 0
     assert fake_encoder.encoded == []
-    assert KnowledgeBase.open(index).search("error 809").hits[0].article_id == "tools/remote"
+    assert KnowledgeBase.open(index).search("error 809", mode="lexical").hits[0].article_id == "tools/remote"
     equal_to_fresh(articles, index)
 
 
@@ -289,5 +288,5 @@ def test_the_default_encoder_gives_an_incremental_build_the_vectors_of_a_full_on
     build(articles, tmp_path / "fresh")
     assert 0 < report.counts["encoded"] < report.counts["passages"]
     now, fresh = everything(tmp_path / "index"), everything(tmp_path / "fresh")
-    assert now["vectors"] == fresh["vectors"]
+    assert now["arrays"]["vectors.npy"] == fresh["arrays"]["vectors.npy"]
     assert now == fresh

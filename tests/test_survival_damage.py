@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from conftest import FAKE, FakeEncoder, answers, answers_of, leftovers, write_articles
 
-from kbsearch import builder, embed
+from kbsearch import embed, rows
 from kbsearch.builder import build
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, KbSearchError
 from kbsearch.search import KnowledgeBase
@@ -216,7 +216,7 @@ def test_an_index_of_another_analyser_is_refused_and_rebuilt(
         cut.append(text)
         return analyse(text)
 
-    monkeypatch.setattr(builder, "analyse", counted)
+    monkeypatch.setattr(rows, "analyse", counted)
     assert rebuild().published
     assert any("着払い" in text for text in cut), "the words of unchanged articles, too"
     assert answers_of(index) == expected

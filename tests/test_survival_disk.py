@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pytest
 from conftest import (
     FAKE,
@@ -28,8 +29,9 @@ from conftest import (
 
 from kbsearch import embed
 from kbsearch.builder import build
-from kbsearch.errors import IndexUnwritable
+from kbsearch.errors import IndexNotFound, IndexUnwritable
 from kbsearch.search import KnowledgeBase
+from kbsearch.store import Store
 from kbsearch.verify import check_files, check_ranking
 
 if TYPE_CHECKING:
@@ -93,6 +95,27 @@ def test_a_limit_on_the_size_of_files(edited: Path, index: Path, tmp_path: Path)
     assert ends[0] == "failed"
     assert ends[-1] == "built"
     assert ends == sorted(ends, reverse=True)
+
+
+def test_a_short_write_that_numpy_does_not_report(tmp_path: Path) -> None:
+    """The end of an array that did not fit on the disk: noticed before it is published, with checksums and all."""
+    store = Store(tmp_path / "index")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def publish_what_fits() -> None:
+        with store.writing() as draft:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+            try:
+                np.save(draft.files.vectors, np.zeros(1000, dtype=np.float32))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            assert draft.files.vectors.stat().st_size == 4096
+            draft.publish({})
+
+    with pytest.raises(IndexUnwritable, match=r"vectors\.npy|space left"):
+        publish_what_fits()
+    with pytest.raises(IndexNotFound):
+        store.open()
 
 
 @pytest.mark.parametrize("what", ["size", "nr_inodes"] if MAY_MOUNT else [])

@@ -107,7 +107,7 @@ def test_broken_utf_8_is_read_with_a_warning_for_its_line(
     write_articles(articles, {"broken.md": text.encode().replace(b"X", b"\xff")})
     report = rebuild()
     assert [(w.path, w.line, w.code, w.fatal) for w in report.warnings] == [("broken.md", 4, "broken-utf8", False)]
-    assert KnowledgeBase.open(index).search("制服").hits[0].article_id == "broken"
+    assert KnowledgeBase.open(index).search("制服", mode="lexical").hits[0].article_id == "broken"
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, fake_encoder: Any) -> None:
@@ -149,7 +149,7 @@ def test_links_are_followed_and_loops_end(articles: Path, index: Path, rebuild: 
     assert found == [("shop/aside", "repeated-folder", False), ("shop/up", "repeated-folder", False)]
     assert report.added == ("linked/far.md",)
     kb = KnowledgeBase.open(index)
-    assert kb.search("灯台").hits[0].article_id == "linked/far"
+    assert kb.search("灯台", mode="lexical").hits[0].article_id == "linked/far"
     (articles / "linked").unlink()
     report = rebuild()
     assert report.removed == ("linked/far.md",)
@@ -185,7 +185,7 @@ def test_a_folder_and_a_file_that_may_not_be_read(articles: Path, index: Path, k
     for name in ("tools", "account/2fa.md", "shop/FAQ.md"):
         assert any(name in line and denied in line for line in built.stderr.splitlines()), built.stderr
     kb = KnowledgeBase.open(index)
-    assert kb.search("配送日数").hits[0].article_id == "shop/delivery"
+    assert kb.search("配送日数", mode="lexical").hits[0].article_id == "shop/delivery"
     assert set(kb.snapshot.content.article_ids()) == {"returns", "returns-en", "shop/deadline", "shop/delivery"}
     assert folder.returncode == 13, folder.stderr
     assert "Traceback" not in folder.stderr
@@ -234,7 +234,7 @@ def test_of_two_articles_with_one_id_the_first_is_served_until_it_goes(
     assert report.removed == ("shop/returns.ja.md",)
     assert report.faulty == ()
     assert KnowledgeBase.open(index).article("returns").title == "写し"
-    assert KnowledgeBase.open(index).search("写しの本文").hits[0].article_id == "returns"
+    assert KnowledgeBase.open(index).search("写しの本文", mode="lexical").hits[0].article_id == "returns"
     write_articles(articles, {"shop/returns.ja.md": ARTICLES["shop/returns.ja.md"]})
     assert [w.path for w in rebuild().faulty] == ["zz/copy.md"]
     assert KnowledgeBase.open(index).article("returns").title == "返品の送料"
@@ -263,7 +263,7 @@ def test_a_file_that_vanishes_while_it_is_read(
     report = rebuild()
     assert report.published
     assert report.warnings == ()
-    assert KnowledgeBase.open(index).search("幻の本文").hits[0].article_id == "new"
+    assert KnowledgeBase.open(index).search("幻の本文", mode="lexical").hits[0].article_id == "new"
 
 
 def test_a_file_that_changes_while_it_is_read(

@@ -261,6 +261,42 @@ def test_every_file_of_an_index_is_readable_by_whom_the_umask_admits(
         assert modes == {wanted}
 
 
+def test_everything_is_on_the_disk_before_it_is_pointed_to(
+    articles: Path, index: Path, rebuild: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut loses nothing that CURRENT names: every file and folder is synced before the step that shows it."""
+    steps: list[tuple[str, str]] = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(("sync", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
+        fsync(descriptor)
+
+    def moved(source: Any, target: Any) -> None:
+        steps.append(("rename", str(target)))
+        rename(source, target)
+
+    def replaced(source: Any, target: Any) -> None:
+        steps.append(("replace", str(target)))
+        replace(source, target)
+
+    for name, spy in (("fsync", synced), ("rename", moved), ("replace", replaced)):
+        monkeypatch.setattr(os, name, spy)
+    write_articles(articles, {"new.md": "# 新着\n"})
+    generation = index / rebuild().generation
+    shown, pointed = steps.index(("rename", str(generation))), steps.index(("replace", str(index / "CURRENT")))
+    draft = Path(steps[0][1])
+    while draft.parent != index:
+        draft = draft.parent
+    before = {path for step, path in steps[:shown] if step == "sync"}
+    parts = list(generation.rglob("*"))
+    assert len(parts) > 10
+    assert {str(draft), *(str(draft / path.relative_to(generation)) for path in parts)} <= before
+    assert ("sync", str(index)) in steps[shown:pointed]
+    assert any(path.startswith(str(index / "CURRENT.")) for _, path in steps[shown:pointed])
+    assert ("sync", str(index)) in steps[pointed:]
+
+
 # A disk that fails.
 
 STEPS: Final = ("fsync", "rename", "replace", "mkdir", "chmod", "write", "ftruncate", "unlink", "open")
@@ -297,7 +333,7 @@ def publish_plain(store: Store, text: str) -> None:
     """Publish a generation of two small files."""
     with store.writing() as draft:
         draft.files.content.write_text(text)
-        draft.files.vectors.write_bytes(text.encode() * 1000)
+        draft.files.graph.write_bytes(text.encode() * 1000)
         draft.publish({"text": text})
 
 
@@ -307,7 +343,7 @@ def plain(store: Store) -> str:
     assert generation.damage() == []
     text = generation.files.content.read_text()
     assert generation.manifest["text"] == text
-    assert generation.files.vectors.read_bytes() == text.encode() * 1000
+    assert generation.files.graph.read_bytes() == text.encode() * 1000
     generation.close()
     return text
 

@@ -65,6 +65,13 @@ def test_only_served_articles_are_shown(states: KnowledgeBase, name: str) -> Non
         assert not set(caught.value.near) & (STATES.keys() - SERVED)
 
 
+def test_a_mistyped_id_suggests_only_what_is_served(states: KnowledgeBase) -> None:
+    for name in STATES:
+        with pytest.raises(NotFound) as caught:
+            states.article(name + "x")
+        assert set(caught.value.near) == ({name} if name in SERVED else set()), name
+
+
 def on_day(monkeypatch: pytest.MonkeyPatch, day: dt.date) -> None:
     """Make it be a day wherever kbsearch asks."""
     found = 0

@@ -90,7 +90,8 @@ def test_a_mixed_text_is_cut_where_the_script_changes() -> None:
     found = analyse(text)
     assert shown(text, found.words) == [("iphone15", "iPhone15"), ("充電", "充電"), ("usb", "USB"), ("c", "C")]
     assert shown(text, found.grams) == [
-        ("iphone", "iPhone"), ("iphone15", "iPhone15"), ("15", "15"), ("の充", "の充"), ("充電", "充電"), ("電は", "電は"),
+        ("iphone", "iPhone"), ("iphone15", "iPhone15"), ("15", "15"),
+        ("の充", "の充"), ("充電", "充電"), ("電は", "電は"),
         ("usb", "USB"), ("usbc", "USB-C"), ("c", "C"), ("で", "で"),
     ]  # fmt: skip
 
