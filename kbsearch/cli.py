@@ -6,6 +6,7 @@ with faulty articles, 10 and up as :mod:`kbsearch.errors` draws them, 1 a bug of
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from kbsearch.errors import BadQuery, KbSearchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
+    from rich.console import RenderableType
 
     from kbsearch.model import Progress
     from kbsearch.search import KnowledgeBase
@@ -114,8 +115,8 @@ def build(
         _print_json(report.to_dict())
     else:
         if report.warnings:
-            _console(stderr=True).print(render.warning_lines(report.warnings))
-        _console().print(render.build_report(report))
+            _show(render.warning_lines(report.warnings), stderr=True)
+        _show(render.build_report(report))
     if report.faulty:
         raise typer.Exit(EXIT_FAULTY)
 
@@ -156,7 +157,7 @@ def search(
     else:
         from kbsearch import render
 
-        _console().print(render.search_result(result))
+        _show(render.search_result(result))
 
 
 @app.command()
@@ -174,7 +175,7 @@ def show(
         else:
             from kbsearch import render
 
-            _console().print(render.section_view(view))
+            _show(render.section_view(view))
         return
     article = kb.article(section)
     if as_json:
@@ -184,7 +185,7 @@ def show(
     else:
         from kbsearch import render
 
-        _console().print(render.article_view(article))
+        _show(render.article_view(article))
 
 
 @app.command()
@@ -196,9 +197,9 @@ def status(index: IndexOption = None, as_json: JsonOption = False) -> None:  # n
     else:
         from kbsearch import render
 
-        _console().print(render.status_table(found))
+        _show(render.status_table(found))
         if found.warnings:
-            _console(stderr=True).print(render.warning_lines(found.warnings))
+            _show(render.warning_lines(found.warnings), stderr=True)
 
 
 @app.command()
@@ -236,7 +237,7 @@ def verify(
         lines.append(
             f"{leg}: {share:.2%} of the exact top 100, greatest error {error_:.1e}, {found['questions']} questions"
         )
-    _console().print("\n".join(lines), highlight=False)
+    _show("\n".join(lines))
 
 
 @app.command("eval")
@@ -264,10 +265,9 @@ def evaluate(
         return
     from kbsearch import render
 
-    console = _console()
-    console.print(render.evaluation_table(evaluation["rows"], METRICS))
+    _show(render.evaluation_table(evaluation["rows"], METRICS))
     if evaluation["unjudged"]:
-        console.print(f"{evaluation['unjudged']} questions without a judged article are not in the table.", style="dim")
+        _show(f"{evaluation['unjudged']} questions without a judged article are not in the table.")
 
 
 @app.command()
@@ -278,9 +278,7 @@ def init(
     from kbsearch.scaffold import write_scaffold
 
     config, article = write_scaffold(folder)
-    _console().print(
-        f"Wrote {config} and {article}.\nNext: kbsearch build, then kbsearch search 返品の送料", highlight=False
-    )
+    _show(f"Wrote {config} and {article}.\nNext: kbsearch build, then kbsearch search 返品の送料")
 
 
 def _answer_lines(kb: KnowledgeBase, file: Path, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -313,11 +311,17 @@ def _settings(**options: Any) -> Settings:
     return load_settings(options, os.environ, Path.cwd())
 
 
-def _console(*, stderr: bool = False) -> Console:
+def _show(what: RenderableType, *, stderr: bool = False) -> None:
+    """Print for a person; into a file or a pipe without the blanks that fill a line of a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH)
+    if stream.isatty():
+        Console(stderr=stderr).print(what, highlight=False)
+        return
+    text = io.StringIO()
+    Console(file=text, width=_PIPED_WIDTH).print(what, highlight=False)
+    stream.writelines(line.rstrip() + "\n" for line in text.getvalue().splitlines())
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ _ELLIPSIS: Final = "…"
 _SENTENCE = re.compile(
     r"[^\n]*?(?:(?:[。！？!?]|．(?!\d))+[」』）)\]】”\"']*|\.[)\]”\"']*(?=\s)|(?=\n)|$)[^\S\n]*", re.MULTILINE
 )
+_MARKER = re.compile(r"[0-9０-９]{1,9}[.．)）]|[-*+・]")
 _MAX_TEXT: Final = 20_000  # characters of a passage that are looked at; only a giant code fence has more
 
 
@@ -68,15 +69,20 @@ def make_snippet(
 
 
 def sentences(text: str) -> list[Span]:
-    """Spans of the sentences of a text, without the white space around them; none is empty."""
-    spans = []
+    """Spans of the sentences of a text, without the white space around them; none is empty.
+
+    The marker of a list item belongs to what stands behind it on its line.
+    """
+    spans: list[Span] = []
     for match in _SENTENCE.finditer(text):
         start, end = match.span()
         while start < end and text[start].isspace():
             start += 1
         while start < end and text[end - 1].isspace():
             end -= 1
-        if start < end:
+        if start < end and spans and _MARKER.fullmatch(text, *spans[-1]) and "\n" not in text[spans[-1][1] : start]:
+            spans[-1] = (spans[-1][0], end)
+        elif start < end:
             spans.append((start, end))
     return spans
 

@@ -58,7 +58,7 @@ def cut(text: str) -> list[str]:
         ('See "docs." Then go.', ['See "docs."', "Then go."]),
         ("Version 1.2.3 of kb.py runs.", ["Version 1.2.3 of kb.py runs."]),
         ("- 一つ目\n- 二つ目\n", ["- 一つ目", "- 二つ目"]),
-        ("1. Open it.\n2. Press “Reset”.", ["1.", "Open it.", "2.", "Press “Reset”."]),
+        ("1. Open it.\n2. Press “Reset”.", ["1. Open it.", "2. Press “Reset”."]),
         ("衣類 | 30日\n食品 | 不可", ["衣類 | 30日", "食品 | 不可"]),
         ("a\r\n\r\n  b  \n", ["a", "b"]),
         ("", []),
@@ -277,3 +277,14 @@ def test_any_text_has_a_snippet(text: str, limit: int) -> None:
     snippet = make_snippet(text, words, grams, limit)
     assert len(snippet.text) <= limit
     assert all(0 <= start < end <= len(snippet.text) for start, end in snippet.marks)
+
+
+def test_a_list_marker_is_no_sentence_of_its_own() -> None:
+    text = "1. ログイン画面を開きます。\n2. Choose Forgot. Then wait. 3. 押す\n- 項目"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "1. ログイン画面を開きます。",
+        "2. Choose Forgot.",
+        "Then wait.",
+        "3. 押す",
+        "- 項目",
+    ]
