@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kbsearch.snapshot import Snapshot
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "ranker-left-out.md"
 MODEL = ROOT / "kbsearch" / "ranker.json"
 POOL = 100
 QUESTIONS_A_TYPE = 400
@@ -105,7 +106,10 @@ def main() -> None:
         ranker = Ranker(train(seen))
         table |= measure([example for example in examples if family_of(example.set) == family], ranker)
         print(f"measured {family}", file=sys.stderr)
-    show(table, Counter((example.set, example.kind) for example in examples))
+    text = report(table, Counter((example.set, example.kind) for example in examples))
+    print(text)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(text + "\n", "utf-8")
     if options.write:
         MODEL.write_text(
             json.dumps(train(examples), separators=(",", ":")).replace('{"feature"', '\n{"feature"') + "\n"
@@ -227,20 +231,25 @@ def measure(examples: Sequence[Example], ranker: Ranker) -> dict[tuple[str, str]
     return {key: {name: float(np.mean(values)) for name, values in row.items()} for key, row in found.items()}
 
 
-def show(table: Mapping[tuple[str, str], Mapping[str, float]], counts: Mapping[tuple[str, str], int]) -> None:
-    """The table of sets left out, as Markdown."""
-    print("| set left out | type | n | words | grams | dense | model | model − best leg |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
+def report(table: Mapping[tuple[str, str], Mapping[str, float]], counts: Mapping[tuple[str, str], int]) -> str:
+    """The table of sets left out, as Markdown: mean nDCG@10."""
+    lines = [
+        "| set left out | type | n | words | grams | dense | model | model − best leg |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
     margins = []
     for key, row in sorted(table.items()):
         best = max(row["words"], row["grams"], row["dense"])
         cells = " | ".join(f"{row[name]:.3f}" for name in ("words", "grams", "dense", "model"))
-        print(f"| {key[0]} | {key[1]} | {counts[key]} | {cells} | {row['model'] - best:+.3f} |")
-        if not key[1].startswith(MADE):
-            margins.append((counts[key], row["model"] - best, row["model"]))
-    large = [(margin, model) for count, margin, model in margins if count >= 100]  # noqa: PLR2004 - fewer say little
-    means = np.mean(large, axis=0)
-    print(f"\n{len(large)} types with 100 questions: mean margin {means[0]:+.4f}, mean nDCG@10 {means[1]:.4f}")
+        lines.append(f"| {key[0]} | {key[1]} | {counts[key]} | {cells} | {row['model'] - best:+.3f} |")
+        if counts[key] >= 100 and not key[1].startswith(MADE):  # noqa: PLR2004 - fewer say little
+            margins.append((row["model"] - best, row["model"]))
+    means = np.mean(margins, axis=0)
+    lines += [
+        "",
+        f"{len(margins)} types with 100 questions: margin {means[0]:+.4f}, nDCG@10 {means[1]:.4f} in the mean.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
