@@ -117,8 +117,10 @@ def build(
         digests = _digests(sources, tell)
     with store.writing() as draft:
         with clock.stage("compare"):
-            previous = Previous() if full else load_previous(store, recipe)
+            previous = load_previous(store, recipe)
         names = _compare(digests, previous)
+        if full:
+            previous = Previous()  # the report still says what changed; nothing is taken over
         same_files = not (names["added"] or names["changed"] or names["removed"])
         if same_files and previous.recipe == recipe and previous.encoder == encoder and previous.aside == set(warnings):
             store.journal.unlink(missing_ok=True)

@@ -184,7 +184,8 @@ class Content:
     def article_by_id(self, article_id: str) -> Article | None:
         """One article, whatever its status."""
         rows = self._all("SELECT * FROM articles WHERE id = ?", article_id) if _is_text(article_id) else ()
-        return self._article(rows[0]) if rows else None
+        with self._as_corrupt():
+            return self._article(rows[0]) if rows else None
 
     def article_ids(self) -> list[str]:
         """Ids of all articles, in order of number."""
@@ -234,13 +235,17 @@ class Content:
             "JOIN sections s ON s.article = p.article AND s.ordinal = p.section WHERE p.row IN (%s)",
             [int(row) for row in rows],
         )
-        return {
-            row: PassageRow(
-                row, article, article_id, path, title, name_section(article_id, anchor), tuple(json.loads(headings)),
-                text, (first, last),
-            )
-            for row, article, article_id, path, title, anchor, headings, text, first, last in found
-        }  # fmt: skip
+        with self._as_corrupt():
+            shown = {
+                row: PassageRow(
+                    row, article, article_id, path, title, name_section(article_id, anchor),
+                    tuple(json.loads(headings)), text, (first, last),
+                )
+                for row, article, article_id, path, title, anchor, headings, text, first, last in found
+            }  # fmt: skip
+        if missing := set(map(int, rows)) - shown.keys():
+            raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
+        return shown
 
     def terms(self, stream: str) -> list[list[str]]:
         """Terms of every row as they were indexed, in order of row: what the oracle of ``verify`` counts."""
@@ -319,7 +324,7 @@ class Content:
     def _as_corrupt(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.DatabaseError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:  # also from reading what a row holds
             raise IndexCorrupt(self._file, "a sound database", str(error)) from error
 
 

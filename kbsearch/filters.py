@@ -30,8 +30,8 @@ def parse_filter(given: FilterLike) -> Filter:
     """
     if given is None:
         return Filter()
-    if isinstance(given, Filter):
-        return given
+    if isinstance(given, Filter):  # made by hand, it may hold anything
+        given = {"lang": given.lang, "category": given.category, "tags": given.tags, "kind": given.kind}
     if not isinstance(given, Mapping):
         raise BadQuery(f"A filter is a mapping such as {{'lang': 'ja'}}, not {type(given).__name__}.")
     values: dict[str, tuple[str, ...]] = {}

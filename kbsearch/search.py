@@ -120,9 +120,10 @@ class KnowledgeBase:
         started = time.perf_counter()
         where = _checked(question, k, filter, mode, snippet_chars)
         snapshot = self.snapshot
-        query = prepare(snapshot, question, mode)
-        articles = best_articles(snapshot, query, where, mode, k)
-        hits = _present(snapshot, query, articles, snippet_chars)
+        with snapshot.generation.blamed():
+            query = prepare(snapshot, question, mode)
+            articles = best_articles(snapshot, query, where, mode, k)
+            hits = _present(snapshot, query, articles, snippet_chars)
         took_ms = (time.perf_counter() - started) * 1000
         return SearchResult(question, hits, took_ms, snapshot.generation.name)
 
@@ -137,8 +138,9 @@ class KnowledgeBase:
         """Ids of the k best articles, as :meth:`search` ranks them, without fetching anything to show."""
         where = _checked(question, k, filter, mode, DEFAULT_CHARS)
         snapshot = self.snapshot
-        articles = best_articles(snapshot, prepare(snapshot, question, mode), where, mode, k)
-        return tuple(snapshot.article_ids[article.number] for article in articles)
+        with snapshot.generation.blamed():
+            articles = best_articles(snapshot, prepare(snapshot, question, mode), where, mode, k)
+            return tuple(snapshot.article_ids[article.number] for article in articles)
 
     def prepare(self, question: str, mode: Mode = "hybrid") -> Query:
         """The question as the legs see it: its terms and its vector."""
@@ -152,7 +154,8 @@ class KnowledgeBase:
         NotFound
             For an unknown id, and for an article that is a draft, archived, or not valid today.
         """
-        return _served_article(self.snapshot, article_id)
+        with self.snapshot.generation.blamed():
+            return _served_article(self.snapshot, article_id)
 
     def section(self, section_id: str) -> SectionView:
         """A section by ``article#anchor``; the article's id alone is its lead, or its first section without one.
@@ -162,7 +165,7 @@ class KnowledgeBase:
         NotFound
         """
         article_id, _, anchor = section_id.partition("#")
-        article = _served_article(self.snapshot, article_id)
+        article = self.article(article_id)
         for section in article.sections:
             if section.anchor == anchor or not anchor:
                 return SectionView(
@@ -174,24 +177,8 @@ class KnowledgeBase:
 
     def status(self) -> Status:
         """What the index holds."""
-        snapshot = self.snapshot
-        manifest = snapshot.generation.manifest
-        content = snapshot.content
-        return Status(
-            index=str(self._store.root),
-            generation=self.generation,
-            counts=manifest["counts"],
-            statuses=content.statuses(),
-            out_of_date=len(snapshot.out_of_date_today()),
-            languages=dict(content.facet("lang")),
-            kinds=dict(content.facet("kind")),
-            categories=dict(content.facet("category")),
-            encoder=manifest["encoder"]["name"],
-            dense=manifest["dense"],
-            fingerprints=manifest["fingerprints"],
-            bytes=sum(size for size, _ in manifest["files"].values()),
-            warnings=tuple(content.warnings()),
-        )
+        with self.snapshot.generation.blamed():
+            return _status(self.snapshot, str(self._store.root))
 
 
 def _checked(question: str, k: int, given: FilterLike, mode: str, snippet_chars: int) -> Filter:
@@ -252,3 +239,23 @@ def _served_article(snapshot: Snapshot, article_id: str) -> Article:
         served = [name for name in snapshot.content.served_ids() if name not in hidden]
         raise NotFound(article_id, tuple(difflib.get_close_matches(article_id, served, n=3)))
     return article
+
+
+def _status(snapshot: Snapshot, root: str) -> Status:
+    manifest = snapshot.generation.manifest
+    content = snapshot.content
+    return Status(
+        index=root,
+        generation=snapshot.generation.name,
+        counts=manifest["counts"],
+        statuses=content.statuses(),
+        out_of_date=len(snapshot.out_of_date_today()),
+        languages=dict(content.facet("lang")),
+        kinds=dict(content.facet("kind")),
+        categories=dict(content.facet("category")),
+        encoder=manifest["encoder"]["name"],
+        dense=manifest["dense"],
+        fingerprints=manifest["fingerprints"],
+        bytes=sum(size for size, _ in manifest["files"].values()),
+        warnings=tuple(content.warnings()),
+    )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +26,7 @@ from kbsearch.text import fingerprint
 from kbsearch.vector import DenseReport, VectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
@@ -54,7 +53,7 @@ class Snapshot:
             raise IndexIncompatible("text analyser", found, fingerprint())
         self.generation = generation
         self.content = Content(generation.files.content)
-        with self._damage_named():
+        with generation.blamed():
             self.lexical = LexicalIndex(generation.files.lexical)
         self._memory = _Memory()
 
@@ -130,15 +129,6 @@ class Snapshot:
         articles[list(excluded)] = False
         mask: NDArray[np.bool_] = articles[self.article_of_row]
         return mask
-
-    @contextmanager
-    def _damage_named(self) -> Iterator[None]:
-        """A leg knows that its folder is damaged; the checksums know which file."""
-        try:
-            yield
-        except IndexCorrupt as error:
-            named = self.generation.damage()
-            raise (named[0] if named else error) from error
 
 
 class _Memory:

@@ -100,4 +100,10 @@ def test_anything_is_a_filter_of_clean_texts_or_a_bad_query(given: Any) -> None:
         return
     for texts in (where.lang, where.kind, where.tags, where.category):
         assert all(text and text == text.strip() and text.encode() for text in texts)
-    assert parse_filter(where) is where
+    assert parse_filter(where) == where
+
+
+def test_a_filter_made_by_hand_is_read_like_any_other() -> None:
+    assert parse_filter(Filter(lang=("JA",), category=("/shop//returns/",))) == Filter(("ja",), ("shop/returns",))
+    with pytest.raises(BadQuery):
+        parse_filter(Filter(tags=("\ud83d",)))

@@ -290,3 +290,12 @@ def test_the_default_encoder_gives_an_incremental_build_the_vectors_of_a_full_on
     now, fresh = everything(tmp_path / "index"), everything(tmp_path / "fresh")
     assert now["arrays"]["vectors.npy"] == fresh["arrays"]["vectors.npy"]
     assert now == fresh
+
+
+def test_a_full_build_takes_nothing_over_and_still_says_what_changed(articles: Path, index: Path) -> None:
+    write_articles(articles, {"new.md": "# 新着\n\n入荷しました。\n"})
+    report = build(articles, index, encoder=FAKE, full=True)
+    assert (report.added, report.changed, report.removed) == (("new.md",), (), ())
+    assert len(report.unchanged) == len(ARTICLES)
+    assert report.counts["reused"] == 0
+    assert build(articles, index, encoder=FAKE, full=True).published, "--full publishes even without a change"
