@@ -181,9 +181,10 @@ def test_an_index_on_a_read_only_disk(articles: Path, index: Path, means: str, k
     assert answers_of(index) == expected
 
 
-@pytest.mark.skipif(not MAY_MOUNT, reason="needs the right to mount")
-def test_a_machine_without_any_writable_disk(index: Path, kbsearch: RunKbsearch) -> None:
+@pytest.mark.parametrize("means", ["mount"] if MAY_MOUNT else [])
+def test_a_machine_without_any_writable_disk(index: Path, kbsearch: RunKbsearch, means: str) -> None:
     """As in a read-only container: nothing but the shared memory takes a file, and a question is answered."""
+    assert means == "mount"
     script = 'for each in / /tmp /var/tmp; do mount -o remount,ro,bind "$each" 2>/dev/null; done; exec "$@"'
     wrapper = (*OWN_MOUNTS, "sh", "-c", script, "sh")
     proof = subprocess.run([*wrapper, "touch", index / "x"], capture_output=True, text=True, check=False)
