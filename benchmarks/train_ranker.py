@@ -162,7 +162,7 @@ def example(
 ) -> Example:
     """Describe the pool of one question."""
     pooled = candidates(snapshot, query, where, POOL)
-    numbers, features = describe(snapshot, query, pooled, snapshot.article_of_row[pooled.rows])
+    numbers, features = describe(snapshot, query, pooled)
     ids = tuple(snapshot.article_ids[int(number)] for number in numbers)
     return Example(name, kind, ids, numbers, features, relevant)
 

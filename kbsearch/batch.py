@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kbsearch.errors import BadQuery
+from kbsearch.results import SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,14 +41,15 @@ def answer_lines(
             _check(entry)
             result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
         except BadQuery as error:
-            yield {"id": entry.get("id"), "query": entry.get("text"), "hits": [], "error": f"line {number}: {error}"}
+            empty = SearchResult(str(entry.get("text") or ""), (), 0.0, kb.generation).to_dict(entry.get("id"))
+            yield {**empty, "query": entry.get("text"), "error": f"line {number}: {error}"}
         else:
             yield result.to_dict(entry.get("id"))
 
 
 def _read(line: str) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.removeprefix("\ufeff"))  # some spreadsheets begin a file with it
     except (ValueError, RecursionError) as error:
         raise BadQuery(f"this is no JSON ({error})") from error
     if not isinstance(entry, dict):

@@ -25,7 +25,7 @@ from kbsearch.columns import save_column
 from kbsearch.content import SourceFile, StoredPassage, category_path, write_content
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids
 from kbsearch.embed import DEFAULT, load_encoder
-from kbsearch.errors import ArticleError
+from kbsearch.errors import ArticleError, ConfigError
 from kbsearch.fields import pack_fields
 from kbsearch.journal import Journal
 from kbsearch.lexical import LexicalRow, write_lexical
@@ -81,7 +81,7 @@ def build(
     weights
         How often the terms of title, headings, aliases and body count.
     languages
-        Languages of the articles; the first is that of articles which do not say. Any when empty.
+        The first is the language of articles which do not say theirs; without one it is guessed from the text of each.
     progress
         Called as ``progress(stage, done, total)`` with the stages ``scan``, ``convert``, ``parse``, ``analyse``,
         ``encode`` and ``write``.
@@ -96,16 +96,17 @@ def build(
     ConfigError, EncoderUnavailable, IndexLocked, IndexUnwritable
     """
     clock, tell = _Clock(), progress or _silent
-    weights = weights or Weights()
+    weights = _checked_weights(weights or Weights())
+    default_lang = _primary_tag(languages)
     store = Store(index)
     model = load_encoder(encoder, threads=jobs, on_convert=lambda _, done, total: tell("convert", done, total))
-    recipe = _recipe(model, weights, languages)
+    recipe = _recipe(model, weights, default_lang)
 
     def parse(raw: bytes, path: str) -> tuple[Article, tuple[ArticleWarning, ...]]:
         return parse_article(
             raw,
             path,
-            default_lang=languages[0] if languages else "",
+            default_lang=default_lang,
             count_tokens=model.count_tokens,
             max_tokens=model.max_tokens,
             target_tokens=min(TARGET_TOKENS, model.max_tokens),
@@ -119,8 +120,9 @@ def build(
         with clock.stage("compare"):
             previous = load_previous(store, recipe)
         names = _compare(digests, previous)
-        if full:
-            previous = Previous()  # the report still says what changed; nothing is taken over
+        if full:  # the report still says what changed; nothing is taken over
+            previous = Previous()
+            store.journal.unlink(missing_ok=True)
         same_files = not (names["added"] or names["changed"] or names["removed"])
         if same_files and previous.recipe == recipe and previous.encoder == encoder and previous.aside == set(warnings):
             store.journal.unlink(missing_ok=True)
@@ -160,18 +162,37 @@ def build(
     )  # fmt: skip
 
 
+def _primary_tag(languages: Sequence[str]) -> str:
+    """``ja`` for ``["ja-JP", "en"]``, as front matter and filters read it; ``""`` for none."""
+    if isinstance(languages, str):
+        raise ConfigError("languages", f'a list such as ["ja", "en"], not the text “{languages}”')
+    if not languages:
+        return ""
+    tag = languages[0].strip().lower().replace("_", "-").partition("-")[0]
+    if not (tag.isascii() and tag.isalpha() and len(tag) in {2, 3}):
+        raise ConfigError("languages", f"“{languages[0]}” is no language such as ja or en")
+    return tag
+
+
+def _checked_weights(weights: Weights) -> Weights:
+    for name, value in asdict(weights).items():
+        if not isinstance(value, int) or value < 0:
+            raise ConfigError("weights", f"{name} must be a whole number, 0 or more, not {value!r}")
+    return weights
+
+
 def _counts(articles: list[Article], rows: list[Row]) -> dict[str, int]:
     served = sum(article.status == "published" for article in articles)
     return {"articles": len(articles), "served": served, "passages": len(rows)}
 
 
-def _recipe(model: Encoder, weights: Weights, languages: Sequence[str]) -> Recipe:
+def _recipe(model: Encoder, weights: Weights, default_lang: str) -> Recipe:
     return Recipe(
         parser=f"{VERSION} target {TARGET_TOKENS}",
         analyser=fingerprint(),
         encoder=model.fingerprint,
         weights=" ".join(f"{name} {value}" for name, value in asdict(weights).items()),
-        languages=" ".join(languages),
+        languages=default_lang,
     )
 
 

@@ -242,7 +242,7 @@ def verify(
 
 @app.command("eval")
 def evaluate(
-    queries: Annotated[Path, typer.Argument(help="queries.jsonl")],
+    queries: Annotated[Path, typer.Argument(help="queries.jsonl", exists=True, dir_okay=False)],
     qrels: Annotated[
         Path | None, typer.Argument(help="qrels.tsv  [default: beside the queries]", show_default=False)
     ] = None,
@@ -296,7 +296,7 @@ def _answer_lines(kb: KnowledgeBase, file: Path, given: dict[str, Any], options:
 
 def _text_file(file: Path) -> Any:
     try:
-        return file.open(encoding="utf-8", errors="replace")
+        return file.open(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from error
 

@@ -6,7 +6,7 @@ generation.
 
 Use: :class:`Content` from any thread; each thread gets a connection of its own.
 
-Never: a query that grows with the corpus on the path of a question; those are answered from ``columns``.
+Never: a query that grows with the corpus for each question. What a filter or a day admits is asked once and remembered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kbsearch.errors import IndexCorrupt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Content", "SourceFile", "StoredPassage", "category_path", "name_section", "write_content"]
@@ -172,8 +172,9 @@ class Content:
         From any method, when SQLite finds the file damaged.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None) -> None:
         self._file = file
+        self._check_present = check_present
         self._uri = f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1"
         self._local = threading.local()
 
@@ -316,6 +317,7 @@ class Content:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            self._check_present()  # a path may lead to another index by now
             connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False)
             self._local.connection = connection
         return connection

@@ -25,7 +25,7 @@ def distinct_ids(articles: list[Article]) -> tuple[list[Article], list[ArticleWa
     for article in articles:
         if article.id in first:
             message = f"the id “{article.id}” is already that of {first[article.id].path}; this file is left out"
-            warnings.append(ArticleWarning(article.path, 0, "duplicate-id", message, fatal=True))
+            warnings.append(ArticleWarning(article.path, 1, "duplicate-id", message, fatal=True))
         else:
             first[article.id] = article
     return list(first.values()), warnings
@@ -41,8 +41,8 @@ def check_translations(articles: list[Article]) -> list[ArticleWarning]:
         source = by_id.get(article.translation_of)
         if source is None:
             message = f"translation_of names “{article.translation_of}”, and no article has this id"
-            warnings.append(ArticleWarning(article.path, 0, "unknown-translation", message))
+            warnings.append(ArticleWarning(article.path, 1, "unknown-translation", message))
         elif article.updated is not None and source.updated is not None and article.updated < source.updated:
             message = f"this translation is of {article.updated}, its source {source.path} of {source.updated}"
-            warnings.append(ArticleWarning(article.path, 0, "stale-translation", message))
+            warnings.append(ArticleWarning(article.path, 1, "stale-translation", message))
     return warnings

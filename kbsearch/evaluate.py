@@ -36,6 +36,7 @@ METRICS: Final = ("nDCG@10", "MRR@10", "recall@1", "recall@5", "recall@10", "rec
 
 _DEPTH = 100
 _TOP = 10
+_MAX_SCORE_DIGITS = 2  # gains are powers of two
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,12 @@ def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
     relevant: dict[str, dict[str, int]] = defaultdict(dict)
     for number, line in enumerate(_lines(qrels), start=1):
         cells = line.split("\t")
-        if number == 1 or not line.strip():
-            continue
+        if not line.strip() or (number == 1 and not cells[-1].strip().isdecimal() and len(cells) > 1):
+            continue  # a header, where there is one
         if len(cells) != 3 or not cells[2].strip().isdecimal():  # noqa: PLR2004 - the columns named above
             raise ConfigError(f"{qrels}:{number}", "expected query_id, article_id and a whole score, tab-separated")
+        if len(cells[2].strip()) > _MAX_SCORE_DIGITS:
+            raise ConfigError(f"{qrels}:{number}", "a score is a small whole number, such as 1 or 2")
         if (score := int(cells[2])) > 0:
             relevant[cells[0]][cells[1]] = score
     found = []

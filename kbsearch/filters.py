@@ -17,6 +17,7 @@ __all__ = ["FilterLike", "parse_filter"]
 
 FilterLike = Filter | Mapping[str, str | Iterable[str]] | None
 
+_KINDS: Final = frozenset({"faq", "guide"})
 _FIELDS: Final = {"lang": "lang", "category": "category", "tag": "tags", "tags": "tags", "kind": "kind"}
 
 
@@ -38,8 +39,12 @@ def parse_filter(given: FilterLike) -> Filter:
     for key, value in given.items():
         if key not in _FIELDS:
             raise BadQuery(f"There is no filter “{key}”. Known are: lang, category, tags, kind.")
-        texts = tuple(_clean(key, text) for text in _texts(key, value))
-        values[_FIELDS[key]] = tuple(text for text in texts if text)
+        texts = tuple(text for text in (_clean(key, text) for text in _texts(key, value)) if text)
+        if texts and values.get(_FIELDS[key]):
+            raise BadQuery("“tag” and “tags” are one filter; give one of them.")
+        values[_FIELDS[key]] = texts or values.get(_FIELDS[key], ())
+        if key == "kind" and (unknown := set(values["kind"]) - _KINDS):
+            raise BadQuery(f"There is no kind “{min(unknown)}”. Known are: {', '.join(sorted(_KINDS))}.")
     return Filter(**values)
 
 

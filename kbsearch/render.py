@@ -58,9 +58,10 @@ def search_result(result: SearchResult) -> RenderableType:
 def _hit(hit: Hit) -> RenderableType:
     head = Text(f"{hit.rank}. ", style="bold cyan")
     head.append(hit.title, style="bold")
-    if hit.heading and hit.heading != hit.title:
-        head.append(" › ", style="dim")
-        head.append(hit.heading)
+    for heading in hit.passages[0].headings if hit.passages else (hit.heading,):
+        if heading and heading != hit.title:
+            head.append(" › ", style="dim")
+            head.append(heading)
     place = Text(f"{hit.path}:{hit.lines[0]}", style="dim")
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
     place.append(f"   score {hit.score:.2f} from {legs}")
@@ -107,7 +108,7 @@ def build_report(report: BuildReport) -> RenderableType:
     table.add_row("articles", f"{counts['articles']:,}", f"{counts['served']:,} published")
     table.add_row("passages", f"{counts['passages']:,}", f"{counts['encoded']:,} encoded, {counts['reused']:,} reused")
     if report.warnings:
-        table.add_row("warnings", f"{len(report.warnings):,}", f"{len(report.faulty):,} files left out")
+        table.add_row("warnings", f"{len(report.warnings):,}", _left_out(len(report.faulty)))
     seconds = report.timings.get("total", 0.0)
     what = f"published {report.generation}" if report.published else f"nothing changed; {report.generation} stays"
     return Group(table, Text(f"{report.index}: {what} in {seconds:.1f} s"))
@@ -144,7 +145,7 @@ def status_table(status: Status) -> RenderableType:
     table.add_row("dense leg", f"{status.dense['kind']}, recall@100 {status.dense['recall_at_100']:.3f}")
     table.add_row("on disk", f"{status.bytes / 1e6:,.1f} MB")
     faulty = sum(warning.fatal for warning in status.warnings)
-    table.add_row("warnings", f"{len(status.warnings):,}, {faulty:,} files left out")
+    table.add_row("warnings", f"{len(status.warnings):,}, {_left_out(faulty)}")
     return table
 
 
@@ -169,6 +170,10 @@ def evaluation_table(rows: Iterable[Mapping[str, Any]], metrics: Iterable[str]) 
             cells = [Text(f"{values[name]:.3f}", style="bold" if values[name] == best[name] else "") for name in names]
             table.add_row(*lead, leg, *cells, end_section=number == len(legs) - 1)
     return table
+
+
+def _left_out(number: int) -> str:
+    return f"{number:,} {'file' if number == 1 else 'files'} left out"
 
 
 def _some(paths: tuple[str, ...], limit: int = 3) -> str:

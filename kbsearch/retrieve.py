@@ -15,11 +15,9 @@ import numpy as np
 from kbsearch.features import Question, article_features
 from kbsearch.rank import Candidates, Mode, best_of_articles, order, rank
 from kbsearch.ranker import shipped_ranker
-from kbsearch.text import analyse
+from kbsearch.text import analyse, japanese_share
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
@@ -37,10 +35,9 @@ __all__ = [
 MAX_QUERY_CHARS: Final = 10_000
 """A longer question is read up to here."""
 
-_FIRST_KANA: Final = "\u3041"
-_POOL: Final = 100  # rows that each leg proposes for a page of ten
-_POOL_SERVES: Final = 10
-_POOL_PER_HIT: Final = 5  # long articles take several rows each: a longer page needs a deeper pool
+_POOL: Final = 100  # rows that each leg proposes; the learned ranking was trained on pools of this depth
+_DEEPER: Final = 4
+_DEEPEST_POOL: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +78,39 @@ def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
 
 
 def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k: int) -> list[RankedArticle]:
-    """The k best articles, best first: score descending, article number ascending."""
-    pool = _POOL + _POOL_PER_HIT * max(0, k - _POOL_SERVES)
-    pooled = candidates(snapshot, query, where, pool)
-    numbers = snapshot.article_of_row[pooled.rows]
-    row_scores = rank(pooled, mode)
-    articles, scores = _scored_articles(snapshot, query, pooled, numbers, mode)
+    """The k best articles, best first: score descending, article number ascending.
+
+    The learned ranking always sees the same pool, whatever k is, so that a short page is the beginning of a long one.
+    Where the pool holds fewer articles than wanted (a few long ones can fill it), a deeper one gives more, which stand
+    behind in the order of the plain combination.
+    """
+    pooled = candidates(snapshot, query, where, _POOL, mode)
+    articles, scores = _scored_articles(snapshot, query, pooled, mode)
+    found = _ranked_articles(snapshot, query, pooled, articles, scores, mode)[:k]
+    pool, seen = _POOL, len(pooled.rows)
+    while len(found) < k and pool < _DEEPEST_POOL:
+        pool *= _DEEPER
+        pooled = candidates(snapshot, query, where, pool, mode)
+        if len(pooled.rows) == seen:
+            break  # the legs have no more
+        seen = len(pooled.rows)
+        deep = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
+        floor = found[-1].score if found else 1.0
+        plain = rank(deep, mode)
+        behind = plain if mode != "hybrid" else (plain * np.float32(floor)).astype(np.float32)
+        known = {article.number for article in found}
+        more = _ranked_articles(snapshot, query, pooled, deep.rows, behind, mode)
+        found += [article for article in more if article.number not in known][: k - len(found)]
+    return found
+
+
+def _ranked_articles(
+    snapshot: Snapshot, query: Query, pooled: Candidates, articles: RowArray, scores: FloatArray, mode: Mode
+) -> list[RankedArticle]:
+    """Articles in their order, each with its rows in theirs."""
+    numbers, row_scores = snapshot.article_of_row[pooled.rows], rank(pooled, mode)
     found = []
-    for place in order(articles, scores)[:k]:
+    for place in order(articles, scores):
         if mode == "lexical" and scores[place] <= 0:
             break  # no word in common with the question
         rows = np.flatnonzero(numbers == articles[place])
@@ -98,38 +120,35 @@ def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k
     return found
 
 
-def describe(
-    snapshot: Snapshot, query: Query, pooled: Candidates, numbers: NDArray[np.int32]
-) -> tuple[RowArray, FloatArray]:
+def describe(snapshot: Snapshot, query: Query, pooled: Candidates) -> tuple[RowArray, FloatArray]:
     """Article numbers of a pool, and their features; see :mod:`kbsearch.features`."""
     words = {term: snapshot.lexical.idf("words", term) for term in query.words}
     grams = {term: snapshot.lexical.idf("grams", term) for term in query.grams}
     overlap = snapshot.fields.overlap(pooled.rows, words, grams)
     cosines = snapshot.generation.manifest["cosines"]
-    japanese = sum(char >= _FIRST_KANA for char in query.text) / max(1, len(query.text))
+    japanese = japanese_share(query.text)
     question = Question(japanese, len(grams), cosines["mean"], cosines["spread"])
-    return article_features(pooled, overlap, numbers, snapshot.is_japanese, question)
+    return article_features(pooled, overlap, snapshot.article_of_row[pooled.rows], snapshot.is_japanese, question)
 
 
-def _scored_articles(
-    snapshot: Snapshot, query: Query, pooled: Candidates, numbers: NDArray[np.int32], mode: Mode
-) -> tuple[RowArray, FloatArray]:
+def _scored_articles(snapshot: Snapshot, query: Query, pooled: Candidates, mode: Mode) -> tuple[RowArray, FloatArray]:
     """Article numbers of the pool, ascending, and their scores: by the learned ranking, or by one leg alone."""
     if mode != "hybrid" or query.vector is None:
-        articles = best_of_articles(pooled, numbers)
+        articles = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
         return articles.rows, rank(articles, mode)
-    found, features = describe(snapshot, query, pooled, numbers)
+    found, features = describe(snapshot, query, pooled)
     scores = 1 / (1 + np.exp(-shipped_ranker().score(features).astype(np.float64)))  # into (0, 1), order kept
     return found, scores.astype(np.float32)
 
 
-def candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int) -> Candidates:
-    """Rows that any leg proposes, up to ``pool`` by each, with the scores of all legs."""
+def candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode = "hybrid") -> Candidates:
+    """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs."""
     excluded = snapshot.out_of_date_today()
     lexical = snapshot.lexical
-    proposals: list[RowArray] = []
-    proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])
-    proposals.append(lexical.search("grams", query.grams, pool, where, excluded)[0])
+    proposals: list[RowArray] = [np.empty(0, dtype=np.int64)]
+    if mode != "dense":
+        proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])
+        proposals.append(lexical.search("grams", query.grams, pool, where, excluded)[0])
     if query.vector is not None:
         mask = snapshot.admitted(where, excluded)
         proposals.append(snapshot.vectors.search(query.vector, pool, mask)[0])

@@ -87,7 +87,7 @@ def analyse_rows(
         else:
             title, heads = terms(row.passage.title), [terms(head) for head in row.passage.headings]
             if row.alias:
-                weighted = [(terms(row.alias), weights.alias), (title, _TITLE_IN_ALIAS)]
+                weighted = [(terms(row.alias), weights.alias), (title, min(weights.title, _TITLE_IN_ALIAS))]
             else:
                 body = analyse(row.passage.text)
                 weighted = [

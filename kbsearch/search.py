@@ -15,6 +15,7 @@ Never: write anything; fetch more from the content than the page that is shown.
 from __future__ import annotations
 
 import difflib
+import itertools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -158,7 +159,9 @@ class KnowledgeBase:
             return _served_article(self.snapshot, article_id)
 
     def section(self, section_id: str) -> SectionView:
-        """A section by ``article#anchor``; the article's id alone is its lead, or its first section without one.
+        """A section by ``article#anchor``, with the sections below it: an exception under a sub-heading belongs to it.
+
+        The article's id alone is its lead, or its first section without one.
 
         Raises
         ------
@@ -166,12 +169,9 @@ class KnowledgeBase:
         """
         article_id, _, anchor = section_id.partition("#")
         article = self.article(article_id)
-        for section in article.sections:
+        for place, section in enumerate(article.sections):
             if section.anchor == anchor or not anchor:
-                return SectionView(
-                    name_section(article.id, section.anchor), article.id, article.title, section.heading,
-                    section.headings, section.kind, section.markdown, article.path, section.lines,
-                )  # fmt: skip
+                return _section_view(article, place)
         known = [name_section(article.id, section.anchor) for section in article.sections]
         raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
 
@@ -216,14 +216,29 @@ def _present(snapshot: Snapshot, query: Query, articles: list[RankedArticle], sn
 
 def _passages(article: RankedArticle, passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
     """The best passages of one article, each place once: an alias shows the passage that it leads to."""
-    chosen: dict[tuple[int, int], PassageHit] = {}
+    chosen: dict[tuple[object, ...], PassageHit] = {}
     for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]:
         row = passages[ranked.row]
-        if len(chosen) < _PASSAGES_PER_HIT and row.lines not in chosen:
-            chosen[row.lines] = PassageHit(
+        if len(chosen) < _PASSAGES_PER_HIT and (row.lines, row.text) not in chosen:
+            chosen[row.lines, row.text] = PassageHit(
                 row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts
             )
     return tuple(chosen.values())
+
+
+def _section_view(article: Article, place: int) -> SectionView:
+    section = article.sections[place]
+    below = list(itertools.takewhile(lambda other: 0 < section.level < other.level, article.sections[place + 1 :]))
+    # Units of a list or a box stand inside the lines of their section; only what comes after them is added.
+    parts, last = [section.markdown], section.lines[1]
+    for other in below:
+        if other.lines[0] > last:
+            parts.append(other.markdown)
+            last = other.lines[1]
+    return SectionView(
+        name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
+        section.kind, "\n\n".join(parts), article.path, (section.lines[0], last),
+    )  # fmt: skip
 
 
 def _served_article(snapshot: Snapshot, article_id: str) -> Article:

@@ -52,14 +52,16 @@ class Snapshot:
         if found != fingerprint():
             raise IndexIncompatible("text analyser", found, fingerprint())
         self.generation = generation
-        self.content = Content(generation.files.content)
+        self.content = Content(generation.files.content, generation.check_present)
         with generation.blamed():
             self.lexical = LexicalIndex(generation.files.lexical)
-        self._memory = _Memory()
+        self._memory = _Memory(1024)
+        self._masks = _Memory(32)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
 
     @cached_property
     def article_of_row(self) -> NDArray[np.int32]:
         """Article number of each row."""
+        self.generation.check_present()
         counts = self.generation.manifest["counts"]
         column = load_column(self.generation.files.article_column, np.int32, counts["passages"])
         if len(column) and not (column.min() >= 0 and column.max() < counts["articles"]):
@@ -69,12 +71,14 @@ class Snapshot:
     @cached_property
     def is_japanese(self) -> NDArray[np.bool_]:
         """Whether each article is Japanese, by number."""
+        self.generation.check_present()
         articles = self.generation.manifest["counts"]["articles"]
         return load_column(self.generation.files.japanese_column, np.bool_, articles)
 
     @cached_property
     def fields(self) -> FieldIndex:
         """Terms of title, heading and alias of each row."""
+        self.generation.check_present()
         files, rows = self.generation.files, self.generation.manifest["counts"]["passages"]
         offsets = load_column(files.field_offsets, np.int64, rows * len(SLOTS) + 1)
         return FieldIndex(load_column(files.field_terms, np.uint32), offsets)
@@ -82,6 +86,7 @@ class Snapshot:
     @cached_property
     def vectors(self) -> VectorIndex:
         """The dense leg; a lexical question never opens it."""
+        self.generation.check_present()
         report = DenseReport(**self.generation.manifest["dense"])
         return VectorIndex(self.generation.files.vectors, self.generation.files.graph, report)
 
@@ -112,7 +117,7 @@ class Snapshot:
         """Rows that may answer, bool of shape (rows,); None when all may."""
         if not where and not excluded:
             return None
-        return self._memory.get(("admitted", where, excluded), lambda: self._mask(where, excluded))
+        return self._masks.get(("admitted", where, excluded), lambda: self._mask(where, excluded))
 
     def _out_of_date(self, day: str) -> tuple[int, ...]:
         return tuple(
@@ -134,9 +139,8 @@ class Snapshot:
 class _Memory:
     """What was asked lately. Holds no reference to its snapshot, so that a generation goes when it is let go."""
 
-    _SIZE = 1024
-
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -150,7 +154,7 @@ class _Memory:
         value = compute()
         with self._lock:
             self._values[key] = value
-            if len(self._values) > self._SIZE:
+            if len(self._values) > self._size:
                 self._values.popitem(last=False)
         return value
 

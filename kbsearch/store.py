@@ -124,11 +124,29 @@ class Generation:
         self.name = folder.name
         self.files = Files(folder)
         self.manifest = manifest
+        self._descriptor = descriptor
         self._release = weakref.finalize(self, os.close, descriptor)
 
     def close(self) -> None:
         """Let the collector have it."""
         self._release()
+
+    def check_present(self) -> None:
+        """See that the folder is still the one that was opened, before another of its files is.
+
+        Raises
+        ------
+        IndexCorrupt
+            When the index was deleted, or built anew under the same names, since.
+        """
+        file = self.files.folder / _MANIFEST
+        try:
+            now, then = file.stat(), os.fstat(self._descriptor)
+            same = (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino)
+        except OSError:
+            same = False
+        if not same:
+            raise IndexCorrupt(file, "the manifest that was opened", "none or another; the index was replaced: reload")
 
     @contextlib.contextmanager
     def blamed(self) -> Iterator[None]:
@@ -303,11 +321,15 @@ class Store:
         for path in self.root.iterdir():
             if _UNFINISHED.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with contextlib.suppress(IndexNotFound, IndexCorrupt):
+        try:
             current = _number(self.root / self._current_name())
-            for path in self._generations():
-                if _number(path) > current:
-                    shutil.rmtree(path)
+        except IndexNotFound:  # the very first build was killed before it pointed anywhere
+            current = 0
+        except IndexCorrupt:  # a damaged pointer says nothing about what is behind it
+            return
+        for path in self._generations():
+            if _number(path) > current:
+                shutil.rmtree(path)
 
     def _collect(self) -> None:
         """Remove old generations that no reader holds."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sudachipy import Dictionary, Tokenizer
 
-__all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "normalise"]
+__all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "japanese_share", "normalise"]
 
 VERSION = 3
 
@@ -160,6 +160,13 @@ def normalise(text: str) -> tuple[str, list[Span] | None]:
         pieces.append(piece)
         origin.extend([cluster.span()] * len(piece))
     return _LONG_MARK_LOOKALIKES.sub("ー", "".join(pieces)), origin
+
+
+def japanese_share(text: str) -> float:
+    """Share of the letters and digits of a text that are kana or kanji, 0 to 1; 0 for a text without any."""
+    normal = normalise(text)[0]
+    japanese = sum(len(match.group()) for match in _RUN.finditer(normal) if match.lastgroup == "ja")
+    return japanese / (sum(char.isalnum() for char in normal) or 1)
 
 
 def _tokens(found: list[tuple[str, int, int]], origin: list[Span] | None) -> Tokens:

@@ -101,6 +101,8 @@ class _Bm25Oracle:
         self._model.doc_len = [quantised_length(len(document)) for document in documents]
 
     def scores(self, terms: Sequence[str]) -> FloatArray:
+        if not self._model.doc_len:  # an index without a passage
+            return np.zeros(0, dtype=np.float32)
         n, frequency = self._model.corpus_size, dict.fromkeys(terms, 0)
         for document in self._model.doc_freqs:
             for term in frequency:

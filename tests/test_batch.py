@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class Remembering:
+    generation = "gen-000001"
+
     """Answers nothing; remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -80,7 +82,7 @@ def test_a_bad_line_is_answered_by_its_error_and_the_next_is_taken(
     answers, _ = run([line(id="a", text="返品"), "\n", bad, line(id="b", text="送料")])
     assert [answers[0], answers[2]] == [answer("a", "返品"), answer("b", "送料")]
     error = answers[1].pop("error")
-    assert answers[1] == {"id": query_id, "query": query, "hits": []}
+    assert answers[1] == {**answer(query_id, ""), "query": query, "hits": [], "took_ms": 0.0}
     assert error.startswith("line 3: ")  # blank lines count
     assert says in error
 

@@ -173,7 +173,7 @@ def test_eval_prints_a_table_and_json(help_centre: Path) -> None:
         (["show", "nowhere"], 14),
         (["build", "nowhere"], 13),
         (["build", "--encoder", "magic"], 30),
-        (["eval", "missing.jsonl"], 13),
+        (["eval", "missing.jsonl"], 2),
     ],
 )
 def test_wrong_use_has_its_exit_code_and_says_so_on_standard_error(

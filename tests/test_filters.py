@@ -60,8 +60,15 @@ def test_an_empty_text_is_no_filter(field: str) -> None:
     assert parse_filter(nothing) == Filter()
 
 
-def test_later_names_of_a_field_replace_earlier_ones() -> None:
-    assert parse_filter({"tags": ["a"], "tag": "b"}) == Filter(tags=("b",))
+def test_two_names_of_one_field_are_taken_only_when_one_is_empty() -> None:
+    assert parse_filter({"tags": ["a"], "tag": []}) == parse_filter({"tags": (), "tag": "a"}) == Filter(tags=("a",))
+    with pytest.raises(BadQuery, match="one filter"):
+        parse_filter({"tags": ["a"], "tag": "b"})
+
+
+def test_a_kind_that_does_not_exist_is_wrong_use() -> None:
+    with pytest.raises(BadQuery, match="faq, guide"):
+        parse_filter({"kind": "qa"})
 
 
 @pytest.mark.parametrize(

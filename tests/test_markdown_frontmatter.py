@@ -108,7 +108,7 @@ def test_a_missing_title_is_the_first_h1_else_a_heading_else_the_file_name(text:
 
 
 def test_only_a_title_from_the_file_name_is_worth_a_warning() -> None:
-    assert warnings("本文だけ。\n") == [(0, "no-title")]
+    assert warnings("本文だけ。\n") == [(1, "no-title")]
     assert warnings("## 見出し\n\n本文\n") == []
 
 
@@ -231,3 +231,29 @@ def test_front_matter_alone_is_an_article_that_is_found_by_its_title() -> None:
     article = parse("---\ntitle: 準備中\n---")
     assert [(passage.text, passage.lines) for passage in article.passages] == [("準備中", (3, 3))]
     assert [section.lines for section in article.sections] == [(3, 3)]
+
+
+@pytest.mark.parametrize(
+    "front",
+    ["draft: true", "published: false", "status: published\ndraft: yes", "status: draft"],
+)
+@pytest.mark.parametrize("before", ["", "\n", "\n\n"])
+def test_a_draft_is_a_draft_in_the_words_of_other_tools_and_below_empty_lines(front: str, before: str) -> None:
+    text = f"{before}---\ntitle: 下書き\n{front}\n---\n\n秘密\n"
+    article, _ = parse_article(text.encode(), "a.ja.md")
+    assert (article.status, article.title) == ("draft", "下書き")
+    assert article.sections[0].lines == (text.count("\n"), text.count("\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('+++\ntitle = "T"\ndraft = true\n+++\n秘密\n', 1, "TOML"),
+        ("\n---\ntitle: T\nstatus: draft\nstatus: published\n---\n秘密\n", 5, "twice"),
+        ("---\nid: 日本/#x\n---\n本文\n", 2, "#"),
+    ],
+)
+def test_front_matter_that_could_show_what_is_hidden_is_refused(text: str, line: int, says: str) -> None:
+    with pytest.raises(ArticleError, match=says) as raised:
+        parse_article(text.encode(), "a.md")
+    assert raised.value.line == line

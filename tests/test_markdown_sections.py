@@ -247,3 +247,29 @@ def test_a_maze_of_ten_thousand_headings_takes_linear_time() -> None:
     article = parse(text)
     assert time.monotonic() - started < 20
     assert len({section.anchor for section in article.sections}) == len(article.sections) > 9_000
+
+
+def test_an_answer_may_follow_the_question_without_a_marker() -> None:
+    text = "Q：キャンセルできますか？\n発送前ならできます。\n手数料はかかりません。\n\nQ：変更できますか？\nA：はい。\n"
+    article, warnings = parse_article(text.encode(), "faq/a.ja.md")
+    assert [section.heading for section in article.sections] == ["キャンセルできますか？", "変更できますか？"]
+    assert [passage.text for passage in article.passages] == [
+        "発送前ならできます。手数料はかかりません。",
+        "できます。",
+    ]
+    assert [warning.code for warning in warnings] == ["no-title"]
+
+
+def test_a_question_without_an_answer_is_still_found() -> None:
+    article, warnings = parse_article("# 質問\n\n## 空の質問ですか？\n\n## 次は？\n\nはい。\n".encode(), "a.ja.md")
+    assert [passage.text for passage in article.passages] == ["空の質問ですか？", "はい。"]
+    assert [(warning.line, warning.code) for warning in warnings] == [(3, "faq-without-answer")]
+
+
+def test_in_a_declared_faq_a_heading_with_text_is_a_question_however_it_is_worded() -> None:
+    text = "---\nkind: faq\n---\n# 困ったとき\n\n## ログイン\n\n### ログインできない場合\n\n再設定します。\n"
+    article, _ = parse_article(text.encode(), "a.ja.md")
+    assert [(section.heading, section.kind) for section in article.sections] == [
+        ("ログイン", "section"),
+        ("ログインできない場合", "qa"),
+    ]

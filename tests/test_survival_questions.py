@@ -119,8 +119,9 @@ def test_any_text_is_a_question_and_any_text_a_filter(
         try:
             kb.search("返品 " + question, k, mode=mode, filter={field: value})
         except BadQuery:
-            with pytest.raises(UnicodeEncodeError):
-                value.encode()
+            if field != "kind":  # has two values that are known
+                with pytest.raises(UnicodeEncodeError):
+                    value.encode()
 
 
 @pytest.mark.parametrize(

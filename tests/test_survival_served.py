@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from conftest import FAKE, write_articles
 
 from kbsearch.builder import build
-from kbsearch.errors import NotFound
+from kbsearch.errors import IndexCorrupt, NotFound
 from kbsearch.rank import MODES
 from kbsearch.search import KnowledgeBase
 
@@ -207,3 +209,50 @@ def test_changing_an_article_s_state_takes_effect_with_the_next_build(
         else:
             with pytest.raises(NotFound):
                 kb.article("returns")
+
+
+def test_one_long_article_does_not_push_the_others_off_the_page(tmp_path: Path, fake_encoder: Any) -> None:
+    """Two hundred passages of one article fill the pool of each leg; twelve others still answer, in every mode."""
+    assert fake_encoder
+    texts = {f"o{number:02d}.md": f"# 案内{number}\n\n返品について。\n" for number in range(12)}
+    texts["long.md"] = "# 返品\n\n" + "".join(f"## 返品{n}\n\n返品の返品は返品{n}。\n\n" for n in range(200))
+    build(write_articles(tmp_path / "articles", texts), tmp_path / "index", encoder=FAKE)
+    kb = KnowledgeBase.open(tmp_path / "index")
+    for mode in MODES:
+        assert len(kb.search("返品", 10, mode=mode).hits) == 10
+        assert len(kb.search("返品", 50, mode=mode).hits) == 13
+        scores = [hit.score for hit in kb.search("返品", 50, mode=mode).hits]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_a_short_page_is_the_beginning_of_a_long_one(kb_index: Path, fake_encoder: Any) -> None:
+    assert fake_encoder
+    kb = KnowledgeBase.open(kb_index)
+    for mode in MODES:
+        for question in ("返品の送料", "password", "お届け"):
+            long = kb.ranking(question, 12, mode=mode)
+            for k in (1, 3, 7):
+                assert kb.ranking(question, k, mode=mode) == long[:k]
+
+
+def test_an_open_index_never_answers_from_another_that_took_its_place(tmp_path: Path, fake_encoder: Any) -> None:
+    """Deleted and built anew under the same names: a new thread of the old object says so instead of mixing both."""
+    assert fake_encoder
+    build(write_articles(tmp_path / "a", {"x.md": "# 返品\n\n公開\n"}), tmp_path / "index", encoder=FAKE)
+    kb = KnowledgeBase.open(tmp_path / "index")
+    assert kb.search("返品", mode="lexical").hits[0].article_id == "x"
+    shutil.rmtree(tmp_path / "index")
+    build(write_articles(tmp_path / "b", {"secret.md": "# 返品\n\n社外秘\n"}), tmp_path / "index", encoder=FAKE)
+    with ThreadPoolExecutor(1) as other, pytest.raises(IndexCorrupt):
+        other.submit(kb.search, "返品", mode="lexical").result()
+    assert kb.reload()
+    assert kb.search("返品", mode="lexical").hits[0].article_id == "secret"
+
+
+def test_a_section_is_shown_with_the_sections_below_it(tmp_path: Path, fake_encoder: Any) -> None:
+    assert fake_encoder
+    text = "# 送料\n\n## 送料はいくらですか？\n\n550円。\n\n### 離島の場合\n\n1200円。\n\n## 支払い\n\nカード。\n"
+    build(write_articles(tmp_path / "a", {"x.md": text}), tmp_path / "index", encoder=FAKE)
+    view = KnowledgeBase.open(tmp_path / "index").section("x#送料はいくらですか")
+    assert view.markdown == "## 送料はいくらですか？\n\n550円。\n\n### 離島の場合\n\n1200円。"
+    assert view.lines == (3, 9)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "VERSION", "parse_article"]
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same bytes would give another article: a build then parses every file again."""
 
 
@@ -97,6 +97,9 @@ def parse_article(
     trim_sections(drafts, rows)
     kind = known.kind or ("faq" if is_faq or is_mostly_units(drafts) else "guide")
 
+    missing = _missing(drafts, path, title)
+    _stand_in_for_answers(drafts, missing)
+
     # 4. Sections → passages.
     name = title or stem(path)
     passages = cut_passages(drafts, name, count_tokens or estimate_tokens, max_tokens, target_tokens)
@@ -106,7 +109,7 @@ def parse_article(
     sections = finish_sections(drafts, rows, title)
 
     # 5. What an editor should know.
-    found = [*warnings, *known.warnings, *_missing(drafts, path, title)]
+    found = [*warnings, *known.warnings, *missing]
     found += find_damage(source, path, lang, is_replaced=any(each.code == "broken-utf8" for each in warnings))
     found.sort(key=lambda warning: warning.line)
     return (
@@ -143,13 +146,21 @@ def _only_title(drafts: list[Draft], title: str, line: int) -> Draft:
     return replace(first, blocks=[Block("paragraph", (first.lines[0], first.lines[0]), [title])], breaks=[])
 
 
+def _stand_in_for_answers(drafts: Sequence[Draft], missing: Sequence[ArticleWarning]) -> None:
+    """Give a question without an answer its own words as text: nothing that is written may be beyond finding."""
+    lines = {warning.line for warning in missing if warning.code == "faq-without-answer"}
+    for draft in drafts:
+        if draft.kind == "qa" and draft.lines[0] in lines and not draft.text().strip():
+            draft.blocks = [Block("paragraph", (draft.lines[0], draft.lines[0]), [draft.heading])]
+
+
 def _missing(drafts: Sequence[Draft], path: str, title: str) -> list[ArticleWarning]:
     """Warnings about a title or an answer that is not there."""
     warnings = []
     if not title:
-        warnings.append(ArticleWarning(path, 0, "no-title", "no title and no heading; the file's name stands for it"))
-    for draft, following in zip(drafts, [*drafts[1:], None], strict=True):
-        has_more = following is not None and following.level > draft.level
+        warnings.append(ArticleWarning(path, 1, "no-title", "no title and no heading; the file's name stands for it"))
+    for place, draft in enumerate(drafts):
+        has_more = place + 1 < len(drafts) and drafts[place + 1].level > draft.level
         if draft.kind == "qa" and not has_more and not draft.text().strip():
             message = f"the question “{draft.heading[:60]}” has no answer"
             warnings.append(ArticleWarning(path, draft.lines[0], "faq-without-answer", message))

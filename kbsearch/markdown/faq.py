@@ -49,11 +49,12 @@ def find_units(drafts: Sequence[Draft], *, is_faq: bool) -> list[Draft]:
     bold = sum(_is_bold_question(block) for draft in drafts for block in draft.blocks)
     finder = _Finder(eager=is_faq or pairs > 0, bold=is_faq or bold >= _MIN_UNITS, is_faq=is_faq)
     found: list[Draft] = []
-    for draft in drafts:
+    for place, draft in enumerate(drafts):
         if found and _is_answer_heading(draft, found[-1]):
             _take_answer(found[-1], draft)
             continue
-        found.extend(finder.split(draft))
+        is_leaf = place + 1 == len(drafts) or drafts[place + 1].level <= draft.level
+        found.extend(finder.split(draft, is_leaf=is_leaf))
     return found
 
 
@@ -75,8 +76,12 @@ class _Finder:
         self._bold = bold
         self._is_faq = is_faq
 
-    def split(self, draft: Draft) -> list[Draft]:
-        """Return the section without its units, then the units."""
+    def split(self, draft: Draft, *, is_leaf: bool) -> list[Draft]:
+        """Return the section without its units, then the units.
+
+        In an article that says that it is an FAQ, a heading with text and no heading below it is a question, however
+        it is worded: 「ログインできない場合」.
+        """
         own: list[Block] = []
         breaks: list[int] = []
         units: list[Draft] = []
@@ -99,9 +104,12 @@ class _Finder:
                 own.append(block)
         for unit in units:
             _strip_answer(unit.blocks)
-        return self._parent(draft, own, breaks, units) + units
+        asks = self._is_faq and is_leaf and not units and bool(draft.text().strip())
+        return self._parent(draft, own, breaks, units, asks=asks) + units
 
-    def _parent(self, draft: Draft, own: list[Block], breaks: list[int], units: list[Draft]) -> list[Draft]:
+    def _parent(
+        self, draft: Draft, own: list[Block], breaks: list[int], units: list[Draft], *, asks: bool
+    ) -> list[Draft]:
         """Return the section itself: around its units, or a question with its answer, or gone if it was only a lead."""
         if units:
             last = own[-1].lines[1] if own else min(draft.lines[0], units[0].lines[0])
@@ -110,7 +118,7 @@ class _Finder:
             if not answers_first:
                 return [draft] if own or draft.level else []
         marked = _QUESTION.match(draft.heading)
-        if draft.level and (marked or ends_as_question(draft.heading)):
+        if draft.level and (marked or asks or ends_as_question(draft.heading)):
             draft.kind = "qa"
             question = draft.heading[marked.end() :].strip() if marked else ""
             if question:
@@ -202,7 +210,7 @@ def _at_markers(block: Block) -> list[Block]:
             return inner
     if block.kind != "paragraph" or len(block.rows) == 1 or not _is_marked(block.rows[0]):
         return [block]
-    starts = [index for index, row in enumerate(block.rows) if _is_marked(row)]
+    starts = [index for index, row in enumerate(block.rows) if _is_marked(row) or _answers_row(block.rows, index - 1)]
     last = block.lines[1]
     parts = []
     for start, end in zip(starts, [*starts[1:], len(block.rows)], strict=True):
@@ -210,6 +218,11 @@ def _at_markers(block: Block) -> list[Block]:
         until = last if end == len(block.rows) else min(max(first, block.lines[0] + end - 1), last)
         parts.append(Block("paragraph", (first, until), block.rows[start:end]))
     return parts
+
+
+def _answers_row(rows: Sequence[str], before: int) -> bool:
+    """Whether the row before asks and is marked so: what follows is the answer, though nothing says ``A.``."""
+    return before >= 0 and bool(_QUESTION.match(rows[before])) and ends_as_question(rows[before])
 
 
 def _is_marked(row: str) -> bool:

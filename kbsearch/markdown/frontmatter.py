@@ -23,6 +23,7 @@ __all__ = ["FrontMatter", "cut"]
 _MAX_CHARACTERS = 64_000
 _MAX_DEPTH = 20
 _FENCE = "---"
+_TOML_FENCE = "+++"
 _END_FENCES = ("---", "...")
 _KEY = re.compile(r"[^\s:#][^:]*:(\s|$)")
 _DATE = re.compile(
@@ -54,21 +55,27 @@ def _complaint(loader: Any, problem: str) -> yaml.MarkedYAMLError:
 
 def cut(text: str, path: str) -> tuple[FrontMatter, int]:
     """Front matter of a file, and the number of lines that it takes up (0 if there is none)."""
-    if not text.startswith(_FENCE):
+    blank = _blank_lines(text)
+    first, _, rest = text.split("\n", blank)[-1].partition("\n")
+    if first.rstrip() == _TOML_FENCE:
+        raise ArticleError(path, blank + 1, "front matter between +++ (TOML) is not read; write YAML between ---")
+    if first.rstrip() != _FENCE or (blank and not _KEY.match(rest)):
         return FrontMatter({}, path), 0
-    first, _, rest = text.partition("\n")
-    if first.rstrip() != _FENCE:
-        return FrontMatter({}, path), 0
-    end, position = 1, 0
+    end, position = blank + 1, 0
     while position < len(rest):
         stop = rest.find("\n", position)
         stop = len(rest) if stop < 0 else stop
         if rest[position:stop].rstrip() in _END_FENCES:
-            return FrontMatter(_read(rest[:position], path), path), end + 1
+            return FrontMatter(_read("\n" * blank + rest[:position], path), path), end + 1
         end, position = end + 1, stop + 1
     if _KEY.match(rest):
-        raise ArticleError(path, 1, "the front matter that begins here is not closed by a line with ---")
+        raise ArticleError(path, blank + 1, "the front matter that begins here is not closed by a line with ---")
     return FrontMatter({}, path), 0
+
+
+def _blank_lines(text: str) -> int:
+    """How many empty lines come first; an editor that adds one must not turn a draft into a published article."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _read(source: str, path: str) -> dict[str, tuple[str, yaml.Node]]:
@@ -93,7 +100,10 @@ def _read(source: str, path: str) -> dict[str, tuple[str, yaml.Node]]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise ArticleError(path, key.start_mark.line + 2, "a key of the front matter is not a word")
-        fields[key.value.strip().lower().replace("-", "_")] = (key.value.strip(), value)
+        name = key.value.strip().lower().replace("-", "_")
+        if name in fields:
+            raise ArticleError(path, _line(key), f"“{key.value.strip()[:40]}” stands twice in the front matter")
+        fields[name] = (key.value.strip(), value)
     return fields
 
 

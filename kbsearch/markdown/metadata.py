@@ -26,6 +26,8 @@ __all__ = ["Metadata", "names_faq", "read_metadata", "stem"]
 _SUFFIXES = (".md", ".markdown")
 _KINDS = ("faq", "guide")
 _STATUSES = ("published", "draft", "archived")
+_YES = frozenset({"true", "yes", "on", "1"})
+_NO = frozenset({"false", "no", "off", "0"})
 _FAQ_NAMES = {"faq", "faqs", "q&a", "qa", "よくある質問", "よくあるご質問"}
 _LANGUAGES = {
     *("ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id", "it"),
@@ -66,11 +68,14 @@ def read_metadata(front: FrontMatter, path: str) -> Metadata:
     """
     warnings: list[ArticleWarning] = []
     lang_line = front.line("lang")
+    if "#" in (article_id := front.text("id")):
+        raise ArticleError(path, front.line("id"), "“id” holds a #, which is kept for sections")
+    hidden = _says(front, "draft", _YES) or _says(front, "published", _NO)
     valid_from, valid_until = front.date("valid_from"), front.date("valid_until")
     if valid_from and valid_until and valid_until < valid_from:
         raise ArticleError(path, front.line("valid_until"), "“valid_until” is before “valid_from”")
     return Metadata(
-        id=front.text("id") or _without_suffix(path),
+        id=article_id or _without_suffix(path),
         title=front.text("title"),
         lang=_language(front.text("lang"), path, lang_line, warnings) or _language_of_name(path),
         kind=_choice(front, "kind", _KINDS, warnings, fallback=""),
@@ -78,7 +83,7 @@ def read_metadata(front: FrontMatter, path: str) -> Metadata:
         tags=front.texts("tags", separators=",、，"),
         aliases=front.texts("aliases"),
         # A word that we do not know may mean "not yet": better hidden than served by mistake.
-        status=_choice(front, "status", _STATUSES, warnings, fallback="draft") or "published",
+        status=_status(_choice(front, "status", _STATUSES, warnings, fallback="draft"), hidden=hidden),
         valid_from=valid_from,
         valid_until=valid_until,
         updated=front.date("updated"),
@@ -87,6 +92,16 @@ def read_metadata(front: FrontMatter, path: str) -> Metadata:
         meta=front.rest(),
         warnings=tuple(warnings),
     )
+
+
+def _status(written: str, *, hidden: bool) -> str:
+    """The status; the fields of other tools that hide a page win over one that shows it."""
+    return "draft" if hidden and written in {"", "published"} else written or "published"
+
+
+def _says(front: FrontMatter, name: str, words: frozenset[str]) -> bool:
+    """Whether a field that other tools have (``draft: true``, ``published: false``) says one of these words."""
+    return front.text(name).lower() in words
 
 
 def names_faq(path: str) -> bool:
