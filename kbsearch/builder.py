@@ -115,6 +115,9 @@ def build(
     # 1. What is there, and does it differ from what was there?
     with clock.stage("scan"):
         sources, warnings = scan(Path(articles))
+        if not sources:  # a wrong path, most often
+            message = "there is no article in this folder; the index is empty now. Is it the right folder?"
+            warnings.append(ArticleWarning(str(articles), 0, "no-articles", message))
         digests = _digests(sources, tell)
     with store.writing() as draft:
         with clock.stage("compare"):

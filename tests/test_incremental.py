@@ -299,3 +299,12 @@ def test_a_full_build_takes_nothing_over_and_still_says_what_changed(articles: P
     assert len(report.unchanged) == len(ARTICLES)
     assert report.counts["reused"] == 0
     assert build(articles, index, encoder=FAKE, full=True).published, "--full publishes even without a change"
+
+
+def test_an_empty_folder_empties_an_index_and_says_so(articles: Path, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong").mkdir()
+    report = build(tmp_path / "wrong", index, encoder=FAKE)
+    assert len(report.removed) == len(ARTICLES)
+    assert [(warning.path, warning.code) for warning in report.warnings] == [(str(tmp_path / "wrong"), "no-articles")]
+    assert KnowledgeBase.open(index).search("返品").hits == ()
+    assert build(articles, index, encoder=FAKE).warnings == ()

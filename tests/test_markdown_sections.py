@@ -255,7 +255,7 @@ def test_an_answer_may_follow_the_question_without_a_marker() -> None:
     assert [section.heading for section in article.sections] == ["キャンセルできますか？", "変更できますか？"]
     assert [passage.text for passage in article.passages] == [
         "発送前ならできます。手数料はかかりません。",
-        "できます。",
+        "はい。",
     ]
     assert [warning.code for warning in warnings] == ["no-title"]
 

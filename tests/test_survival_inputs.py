@@ -321,7 +321,8 @@ def test_a_folder_without_an_article_and_no_folder(tmp_path: Path, kbsearch: Run
     assert fake_encoder
     empty = write_articles(tmp_path / "empty", {"readme.txt": "no article", ".hidden.md": "# hidden", "x.MD5": "x"})
     report = build(empty, tmp_path / "index", encoder=FAKE)
-    assert (report.published, report.warnings, report.counts["articles"]) == (True, (), 0)
+    assert (report.published, report.counts["articles"]) == (True, 0)
+    assert [warning.code for warning in report.warnings] == ["no-articles"]
     kb = KnowledgeBase.open(tmp_path / "index")
     assert all(hits == [] for _, _, hits in answers(kb))
     assert kbsearch("verify", "--exact", "-i", tmp_path / "index").returncode == 0
