@@ -8,6 +8,7 @@ Never: fetch content here; rows and article numbers are all it handles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +19,8 @@ from kbsearch.ranker import shipped_ranker
 from kbsearch.text import analyse, japanese_share
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
@@ -84,9 +87,10 @@ def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k
     Where the pool holds fewer articles than wanted (a few long ones can fill it), a deeper one gives more, which stand
     behind in the order of the plain combination.
     """
+    k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
     pooled = candidates(snapshot, query, where, _POOL, mode)
     articles, scores = _scored_articles(snapshot, query, pooled, mode)
-    found = _ranked_articles(snapshot, query, pooled, articles, scores, mode)[:k]
+    found = list(islice(_ranked_articles(snapshot, query, pooled, articles, scores, mode), k))
     pool, seen = _POOL, len(pooled.rows)
     while len(found) < k and pool < _DEEPEST_POOL:
         pool *= _DEEPER
@@ -95,29 +99,27 @@ def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k
             break  # the legs have no more
         seen = len(pooled.rows)
         deep = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
-        floor = found[-1].score if found else 1.0
+        floor = np.float32(found[-1].score if found else 1.0)
         plain = rank(deep, mode)
-        behind = plain if mode != "hybrid" else (plain * np.float32(floor)).astype(np.float32)
+        behind: FloatArray = plain * floor if mode == "hybrid" else np.minimum(plain, floor)
         known = {article.number for article in found}
         more = _ranked_articles(snapshot, query, pooled, deep.rows, behind, mode)
-        found += [article for article in more if article.number not in known][: k - len(found)]
+        found += islice((article for article in more if article.number not in known), k - len(found))
     return found
 
 
 def _ranked_articles(
     snapshot: Snapshot, query: Query, pooled: Candidates, articles: RowArray, scores: FloatArray, mode: Mode
-) -> list[RankedArticle]:
-    """Articles in their order, each with its rows in theirs."""
+) -> Iterator[RankedArticle]:
+    """Articles in their order, each with its rows in theirs; made one by one, since a page takes only the first."""
     numbers, row_scores = snapshot.article_of_row[pooled.rows], rank(pooled, mode)
-    found = []
     for place in order(articles, scores):
         if mode == "lexical" and scores[place] <= 0:
             break  # no word in common with the question
         rows = np.flatnonzero(numbers == articles[place])
         rows = rows[order(pooled.rows[rows], row_scores[rows])]
         ranked = tuple(_ranked_row(pooled, int(row), float(row_scores[row]), query) for row in rows)
-        found.append(RankedArticle(int(articles[place]), float(scores[place]), ranked))
-    return found
+        yield RankedArticle(int(articles[place]), float(scores[place]), ranked)
 
 
 def describe(snapshot: Snapshot, query: Query, pooled: Candidates) -> tuple[RowArray, FloatArray]:
