@@ -12,6 +12,8 @@ demo: $(VENV)/.installed
 	@$(BIN)/kbsearch search 返品の送料は誰が払いますか -k 3
 	@echo; echo '$$ kbsearch search "I cannot remember my password" -k 3'
 	@$(BIN)/kbsearch search "I cannot remember my password" -k 3
+	@echo; echo '$$ kbsearch search henpinnnosouryou -k 1      # typed with the input method off'
+	@$(BIN)/kbsearch search henpinnnosouryou -k 1
 	@echo; echo '$$ kbsearch search "How do I get an invoice for my company?" --lang ja -k 3      # asked in English, answered in Japanese'
 	@$(BIN)/kbsearch search "How do I get an invoice for my company?" --lang ja -k 3
 

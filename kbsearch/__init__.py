@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
-    from kbsearch.results import BuildReport, Hit, PassageHit, SearchResult, SectionView, Status
+    from kbsearch.results import BuildReport, Hit, PassageHit, Ranking, Reason, SearchResult, SectionView, Status
     from kbsearch.search import KnowledgeBase
 
 __all__ = [
@@ -58,6 +58,8 @@ __all__ = [
     "NotFound",
     "Passage",
     "PassageHit",
+    "Ranking",
+    "Reason",
     "SearchResult",
     "Section",
     "SectionView",
@@ -71,7 +73,16 @@ _MODULES = {
     "kbsearch.builder": ("build",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
-    "kbsearch.results": ("BuildReport", "Hit", "PassageHit", "SearchResult", "SectionView", "Status"),
+    "kbsearch.results": (
+        "BuildReport",
+        "Hit",
+        "PassageHit",
+        "Ranking",
+        "Reason",
+        "SearchResult",
+        "SectionView",
+        "Status",
+    ),
     "kbsearch.search": ("KnowledgeBase",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

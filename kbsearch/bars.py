@@ -23,6 +23,7 @@ _LABELS: Final = {
     "analyse": "Analysing passages",
     "encode": "Encoding passages",
     "write": "Writing the index",
+    "calibrate": "Questioning the articles",
     "compare": "Comparing with the oracles",
     "evaluate": "Asking questions",
 }

@@ -41,7 +41,8 @@ def answer_lines(
             _check(entry)
             result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
         except BadQuery as error:
-            empty = SearchResult(str(entry.get("text") or ""), (), 0.0, kb.generation).to_dict(entry.get("id"))
+            text = str(entry.get("text") or "")
+            empty = SearchResult(text, (), "hand_over", None, None, 0.0, kb.generation).to_dict(entry.get("id"))
             yield {**empty, "query": entry.get("text"), "error": f"line {number}: {error}"}
         else:
             yield result.to_dict(entry.get("id"))

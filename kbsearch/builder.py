@@ -13,42 +13,55 @@ Never: let one article stop the others, or leave anything half-written where a r
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from kbsearch.calibration import calibrate
 from kbsearch.columns import save_column
 from kbsearch.content import SourceFile, StoredPassage, category_path, write_content
-from kbsearch.crosscheck import CODES, check_translations, distinct_ids
-from kbsearch.embed import DEFAULT, load_encoder
+from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
+from kbsearch.embed import DEFAULT, load_encoder, text_key
 from kbsearch.errors import ArticleError, ConfigError
 from kbsearch.fields import pack_fields
 from kbsearch.journal import Journal
+from kbsearch.learned import shipped_models
 from kbsearch.lexical import LexicalRow, write_lexical
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Recipe, load_previous
 from kbsearch.results import BuildReport
 from kbsearch.rows import Row, analyse_rows, field_terms, make_rows
+from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
+from kbsearch.synonyms import parse_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.vector import DenseReport, cosine_statistics, write_graph, write_vectors
+from kbsearch.vocabulary import write_vocabulary
+from kbsearch.wordlist import word_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from kbsearch.learned import Models
     from kbsearch.model import Encoder, FloatArray, Progress
     from kbsearch.store import Draft
+    from kbsearch.synonyms import Rules
 
 __all__ = ["build"]
 
 TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
+
+SYNONYMS: Final = "synonyms.txt"
+"""Name of the file of synonyms in the folder of articles."""
 
 _ENCODE_AT_ONCE: Final = 512  # texts between two entries in the journal: what a killed build can lose
 
@@ -62,6 +75,8 @@ def build(
     jobs: int | None = None,
     weights: Weights | None = None,
     languages: Sequence[str] = (),
+    synonyms: Path | str | None = None,
+    models: Models | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Bring an index up to date with a folder of articles.
@@ -82,9 +97,14 @@ def build(
         How often the terms of title, headings, aliases and body count.
     languages
         The first is the language of articles which do not say theirs; without one it is guessed from the text of each.
+    synonyms
+        File of words that mean the same, see :mod:`kbsearch.synonyms`; without one, ``synonyms.txt`` in the folder of
+        articles where there is such a file.
+    models
+        Other learned models than the shipped ones, for who measures them; give :class:`KnowledgeBase` the same.
     progress
         Called as ``progress(stage, done, total)`` with the stages ``scan``, ``convert``, ``parse``, ``analyse``,
-        ``encode`` and ``write``.
+        ``encode``, ``write`` and ``calibrate``.
 
     Returns
     -------
@@ -95,12 +115,12 @@ def build(
     ------
     ConfigError, EncoderUnavailable, IndexLocked, IndexUnwritable
     """
-    clock, tell = _Clock(), progress or _silent
-    weights = _checked_weights(weights or Weights())
-    default_lang = _primary_tag(languages)
-    store = Store(index)
+    clock, tell, store = _Clock(), progress or _silent, Store(index)
+    weights, default_lang = _checked_weights(weights or Weights()), _primary_tag(languages)
     model = load_encoder(encoder, threads=jobs, on_convert=lambda _, done, total: tell("convert", done, total))
-    recipe = _recipe(model, weights, default_lang)
+    models = models or shipped_models()
+    rules = _read_synonyms(Path(articles), synonyms)
+    recipe = _recipe(model, weights, default_lang, models, rules)
 
     def parse(raw: bytes, path: str) -> tuple[Article, tuple[ArticleWarning, ...]]:
         return parse_article(
@@ -141,27 +161,40 @@ def build(
         # 4. Rows to vectors; texts seen before keep theirs.
         with clock.stage("encode"):
             journal = Journal(store.journal, model.fingerprint, model.dimension)
-            vectors, encoded = _encode(rows, model, previous, journal, tell)
-        # 5. Everything to disk, and the pointer over to it.
+            reused = sum(row.key in previous.vectors or row.key in journal.known for row in rows)
+            known, encoded = _encode(_texts(parsed, rows), model, previous, journal, tell)
+            vectors = _stacked([row.key for row in rows], known, model.dimension)
+            titles = _stacked([text_key(article.title) for article in parsed], known, model.dimension)
+        # 5. Everything to disk.
         with clock.stage("write"):
             tell("write", 0, 1)
-            dense = _write_legs(draft, parsed, rows, vectors)
+            dense = _write_legs(draft, parsed, rows, vectors, titles)
             _write_content(draft, parsed, rows, digests, warnings)
+            draft.files.synonyms.write_text(json.dumps(rules, ensure_ascii=False), "utf-8")
             counts = _counts(parsed, rows)
-            generation = draft.publish(
-                {
-                    "fingerprints": asdict(recipe),
-                    "encoder": {"name": encoder, "dimension": model.dimension},
-                    "counts": counts,
-                    "dense": asdict(dense),
-                    "cosines": dict(zip(("mean", "spread"), cosine_statistics(vectors), strict=True)),
-                }
-            )
-            journal.discard()
+            manifest = {
+                "fingerprints": asdict(recipe),
+                "encoder": {"name": encoder, "dimension": model.dimension},
+                "counts": counts,
+                "dense": asdict(dense),
+                "cosines": _statistics(vectors),
+                "title_cosines": _statistics(titles),
+            }
             tell("write", 1, 1)
+        # 6. How far may its answers be believed?
+        with clock.stage("calibrate"):
+            vectors_of = partial(_encode, model=model, previous=Previous(vectors=known), journal=journal, tell=tell)
+            manifest["calibration"] = _calibrate(
+                draft, manifest, models, parsed, rows, weights, model, vectors_of, tell
+            )
+        # 7. The pointer over to it.
+        with clock.stage("publish"):
+            generation = draft.publish(manifest)
+            journal.discard()
     return BuildReport(
         index=str(store.root), generation=generation, published=True, **names, warnings=_sorted(warnings),
-        counts={**counts, "encoded": encoded, "reused": len(rows) - encoded}, timings=clock.done(),
+        counts={**counts, "encoded": encoded, "reused": reused}, calibration=manifest["calibration"],
+        timings=clock.done(),
     )  # fmt: skip
 
 
@@ -177,6 +210,31 @@ def _primary_tag(languages: Sequence[str]) -> str:
     return tag
 
 
+def _read_synonyms(articles: Path, given: Path | str | None) -> Rules:
+    file = articles / SYNONYMS if given is None else Path(given)
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        if given is None and not isinstance(error, IsADirectoryError) and not _is_there(file):
+            return {}
+        raise ConfigError(file, f"cannot read the synonyms: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(file, f"synonyms of more than {MAX_BYTES:,} bytes")
+    try:
+        return parse_synonyms(raw.decode("utf-8"), file)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}", "this is not UTF-8") from error
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file can be seen; what is wrong with its folder is said when that is listed."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
+
+
 def _checked_weights(weights: Weights) -> Weights:
     for name, value in asdict(weights).items():
         if not isinstance(value, int) or value < 0:
@@ -189,13 +247,15 @@ def _counts(articles: list[Article], rows: list[Row]) -> dict[str, int]:
     return {"articles": len(articles), "served": served, "passages": len(rows)}
 
 
-def _recipe(model: Encoder, weights: Weights, default_lang: str) -> Recipe:
+def _recipe(model: Encoder, weights: Weights, default_lang: str, models: Models, rules: Rules) -> Recipe:
     return Recipe(
         parser=f"{VERSION} target {TARGET_TOKENS}",
         analyser=fingerprint(),
         encoder=model.fingerprint,
         weights=" ".join(f"{name} {value}" for name, value in asdict(weights).items()),
         languages=default_lang,
+        models=models.fingerprint,
+        synonyms=hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:16] if rules else "none",
     )
 
 
@@ -235,7 +295,8 @@ def _unchanged_report(
     warnings = [warning for found in previous.warnings.values() for warning in found]
     return BuildReport(
         index=str(store.root), generation=generation.name, published=False, **names,
-        warnings=_sorted(warnings), counts=counts, timings=clock.done(),
+        warnings=_sorted(warnings), counts=counts, calibration=generation.manifest["calibration"],
+        timings=clock.done(),
     )  # fmt: skip
 
 
@@ -280,12 +341,17 @@ def _read(source: Source, digests: dict[str, str]) -> bytes:
     return raw
 
 
+def _texts(articles: list[Article], rows: list[Row]) -> dict[str, str]:
+    """All that has a vector in the index, by key."""
+    return {row.key: row.text for row in rows} | {text_key(article.title): article.title for article in articles}
+
+
 def _encode(
-    rows: list[Row], model: Encoder, previous: Previous, journal: Journal, tell: Progress
-) -> tuple[FloatArray, int]:
-    """Vectors of all rows, float32 of shape (rows, dimension), and how many of them are new."""
+    texts: dict[str, str], model: Encoder, previous: Previous, journal: Journal, tell: Progress
+) -> tuple[dict[str, FloatArray], int]:
+    """Vectors by key of all texts (and of others), and how many of them are new."""
     known = {**previous.vectors, **journal.known}
-    missing = list({row.key: row.text for row in rows if row.key not in known}.items())
+    missing = [(key, text) for key, text in texts.items() if key not in known]
     missing.sort(key=lambda item: len(item[1]))  # texts of one length share a batch without padding
     done = 0
 
@@ -295,26 +361,70 @@ def _encode(
         tell("encode", done, len(missing))
 
     for start in range(0, len(missing), _ENCODE_AT_ONCE):
-        keys, texts = zip(*missing[start : start + _ENCODE_AT_ONCE], strict=True)
-        encoded = model.encode_passages(texts, count)
+        keys, batch = zip(*missing[start : start + _ENCODE_AT_ONCE], strict=True)
+        encoded = model.encode_passages(batch, count)
         journal.append(keys, encoded)
         known.update(zip(keys, encoded, strict=True))
-    vectors = np.empty((len(rows), model.dimension), dtype=np.float32)
-    for number, row in enumerate(rows):
-        vectors[number] = known[row.key]
-    return vectors, len(missing)
+    return known, len(missing)
 
 
-def _write_legs(draft: Draft, articles: list[Article], rows: list[Row], vectors: FloatArray) -> DenseReport:
+def _statistics(vectors: FloatArray) -> dict[str, float]:
+    mean, spread = cosine_statistics(vectors)
+    return {"mean": mean, "spread": spread}
+
+
+def _stacked(keys: list[str], known: dict[str, FloatArray], dimension: int) -> FloatArray:
+    """Vectors in the order of their keys, float32 of shape (keys, dimension)."""
+    vectors = np.empty((len(keys), dimension), dtype=np.float32)
+    for number, key in enumerate(keys):
+        vectors[number] = known[key]
+    return vectors
+
+
+def _write_legs(
+    draft: Draft, articles: list[Article], rows: list[Row], vectors: FloatArray, titles: FloatArray
+) -> DenseReport:
     files = draft.files
+    write_vectors(files.title_vectors, titles)
     write_lexical(files.lexical, (_lexical_row(row, articles[row.article]) for row in rows))
     write_vectors(files.vectors, vectors)
     terms, offsets = pack_fields(field_terms(rows))
     save_column(files.field_terms, terms)
     save_column(files.field_offsets, offsets)
+    write_vocabulary(files.vocabulary, word_entries(rows))
     save_column(files.japanese_column, np.array([article.lang == "ja" for article in articles], dtype=np.bool_))
+    save_column(files.group_column, np.array(translation_groups(articles), dtype=np.int32))
     save_column(files.article_column, np.array([row.article for row in rows], dtype=np.int32))
     return write_graph(files.graph, vectors)
+
+
+def _calibrate(
+    draft: Draft,
+    manifest: dict[str, Any],
+    models: Models,
+    articles: list[Article],
+    rows: list[Row],
+    weights: Weights,
+    model: Encoder,
+    encode: Callable[[dict[str, str]], tuple[dict[str, FloatArray], int]],
+    tell: Progress,
+) -> dict[str, Any]:
+    """See :mod:`kbsearch.calibration`; keeps the vectors that it needs for the next build."""
+    used: dict[str, FloatArray] = {}
+
+    def remembered(texts: Mapping[str, str]) -> Mapping[str, FloatArray]:
+        found = encode(dict(texts))[0]
+        used.update({key: found[key] for key in texts})
+        return used
+
+    generation = draft.unfinished(manifest)
+    snapshot = Snapshot(generation, model)
+    calibration = calibrate(snapshot, models, articles, rows, weights, remembered, tell)
+    generation.close()
+    matrix = np.stack(list(used.values())) if used else np.empty((0, model.dimension), dtype=np.float32)
+    with draft.files.probes.open("wb") as target:
+        np.savez(target, keys=np.array(list(used), dtype="U64"), vectors=matrix)
+    return calibration
 
 
 def _write_content(

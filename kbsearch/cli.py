@@ -1,7 +1,8 @@
 """The command line: parses, calls one verb, renders. No logic lives here, and nothing slow is imported before its use.
 
 Results go to standard output and nothing else does. Exit codes: 0 done (also without a hit), 2 wrong use, 3 done but
-with faulty articles, 10 and up as :mod:`kbsearch.errors` draws them, 1 a bug of ours.
+with faulty articles, 4 done but a value that ``eval --fail-under`` demands was not kept, 10 and up as
+:mod:`kbsearch.errors` draws them, 1 a bug of ours.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXIT_FAULTY: Final = 3
+EXIT_UNDER: Final = 4
 
 _PIPED_WIDTH: Final = 240  # a file has no width of its own: long enough that a path and its message share a line
 
@@ -51,6 +53,18 @@ class ModeName(StrEnum):
     hybrid = "hybrid"
     lexical = "lexical"
     dense = "dense"
+
+
+class RankingName(StrEnum):
+    """Those of ``rank.MODES`` and ``rank.BASELINES``."""
+
+    hybrid = "hybrid"
+    lexical = "lexical"
+    dense = "dense"
+    words = "words"
+    grams = "grams"
+    rrf = "rrf"
+    minmax = "minmax"
 
 
 IndexOption = Annotated[
@@ -91,12 +105,18 @@ def build(
     encoder: Annotated[
         str | None, typer.Option(help='"e5-small" or "sentence-transformers:NAME_OR_PATH".', show_default=False)
     ] = None,
+    synonyms: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of words that mean the same.  [default: synonyms.txt of the folder]", show_default=False
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = _settings(articles=articles, index=index, encoder=encoder)
+    settings = _settings(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -109,6 +129,7 @@ def build(
             jobs=jobs,
             weights=settings.weights,
             languages=settings.languages,
+            synonyms=settings.synonyms,
             progress=progress,
         )
     if as_json:
@@ -132,6 +153,7 @@ def search(
     kind: Annotated[list[str] | None, typer.Option(help="Only faq or guide; repeatable.")] = None,
     mode: Annotated[ModeName, typer.Option(help="Both legs, or one alone.")] = ModeName.hybrid,
     snippet_chars: Annotated[int, typer.Option(min=1, help="Longest snippet, in characters.")] = 160,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what each feature adds to a score.")] = False,  # noqa: FBT002
     queries: Annotated[
         Path | None,
         typer.Option(help="Answer each line of this JSON Lines file (id, text, filter); - is standard input."),
@@ -145,7 +167,7 @@ def search(
         raise typer.BadParameter("--queries prints JSON Lines: add --json")
     kb = _open(_settings(index=index))
     given = {"lang": lang or (), "category": category or (), "tags": tag or (), "kind": kind or ()}
-    options: dict[str, Any] = {"k": k, "mode": mode.value, "snippet_chars": snippet_chars}
+    options: dict[str, Any] = {"k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain}
     if queries is not None:
         failed = _answer_lines(kb, queries, given, options)
         if failed:
@@ -247,27 +269,75 @@ def evaluate(
         Path | None, typer.Argument(help="qrels.tsv  [default: beside the queries]", show_default=False)
     ] = None,
     index: IndexOption = None,
-    mode: Annotated[list[ModeName] | None, typer.Option(help="Repeatable.  [default: all]", show_default=False)] = None,
+    mode: Annotated[
+        list[RankingName] | None,
+        typer.Option(help="Repeatable.  [default: hybrid, lexical, dense]", show_default=False),
+    ] = None,
+    baselines: Annotated[  # noqa: FBT002
+        bool, typer.Option("--baselines", help="Also each stream alone, RRF and min-max fusion.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many questions of each type and language.", show_default=False)
+    ] = None,
+    holes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Withhold this share of the articles that answer, such as 0.3.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses for --limit and --holes.")] = 0,
+    perturb: Annotated[bool, typer.Option("--perturb", help="Also ask the questions with typos, in kana, …")] = False,  # noqa: FBT002
+    against: Annotated[
+        Path | None, typer.Option(metavar="INDEX", help="Compare with another index.", show_default=False)
+    ] = None,
+    against_mode: Annotated[
+        RankingName | None, typer.Option(help="Compare with this mode.", show_default=False)
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="List so many of the worst questions.")] = 0,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[TYPE:]METRIC=VALUE", help="Exit with 4 when this is not kept; repeatable.", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Measure retrieval quality on judged questions, each query type by itself."""
     from kbsearch.evaluate import METRICS, read_judgements
-    from kbsearch.evaluate import evaluate as run
-    from kbsearch.rank import MODES
+    from kbsearch.rank import BASELINES, MODES
+    from kbsearch.report import Demand, Plan, make_report
 
+    if holes is not None and not 0 < holes < 1:
+        raise typer.BadParameter(f"--holes is a share between 0 and 1, such as 0.3, not {holes:g}")
+    try:
+        demands = [Demand.parse(text) for text in fail_under or ()]
+    except ValueError as error:
+        raise typer.BadParameter(f"--fail-under: {error}") from error
     judged = read_judgements(queries, qrels or queries.with_name("qrels.tsv"))
     kb = _open(_settings(index=index))
-    chosen = [name for name in MODES if name in mode] if mode else list(MODES)
+    given = mode or [RankingName(name) for name in MODES]
+    given = [*given, *(RankingName(name) for name in BASELINES if baselines and name not in given)]
+    named = (name for name in (*MODES, *BASELINES) if name in given)
+    modes = sorted(named, key=lambda name: (name != "hybrid", given.index(RankingName(name))))
+    plan = Plan(
+        modes=modes, limit=limit, holes=holes or 0.0, seed=seed, worst=worst, demands=demands,
+        perturb=(modes if mode else modes[:1]) if perturb else (),
+        against=_open(_settings(index=against)) if against else None,
+        against_mode=against_mode.value if against_mode else None,
+    )  # fmt: skip
     with _progress() as progress:
-        evaluation = run(kb, judged, chosen, lambda done, total: progress("evaluate", done, total)).to_dict()
+        report = make_report(kb, judged, plan, progress)
     if as_json:
-        _print_json(evaluation)
-        return
-    from kbsearch import render
+        _print_json(report)
+    else:
+        from kbsearch.scoreboard import scoreboard
 
-    _show(render.evaluation_table(evaluation["rows"], METRICS))
-    if evaluation["unjudged"]:
-        _show(f"{evaluation['unjudged']} questions without a judged article are not in the table.")
+        _show(scoreboard(report, METRICS))
+    failed = [kept["reason"] for kept in report.get("fail_under", ()) if kept["failed"]]
+    for reason in failed:
+        _say(f"failed: {reason}")
+    if failed:
+        raise typer.Exit(EXIT_UNDER)
 
 
 @app.command()

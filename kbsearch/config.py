@@ -2,7 +2,7 @@
 
 ``kbsearch.toml`` is looked for in the working folder and upward. Paths in it are relative to the file; paths in
 options and the environment (``KBSEARCH_ARTICLES``, ``KBSEARCH_INDEX``, ``KBSEARCH_ENCODER``, ``KBSEARCH_LANGUAGES``,
-``KBSEARCH_WEIGHTS``) to the working folder.
+``KBSEARCH_SYNONYMS``, ``KBSEARCH_WEIGHTS``) to the working folder.
 
 Never: read this from the library. A developer passes values; only the command line has a working folder.
 """
@@ -24,7 +24,7 @@ __all__ = ["FILE_NAME", "Settings", "load_settings"]
 
 FILE_NAME: Final = "kbsearch.toml"
 
-_KEYS: Final = ("articles", "index", "encoder", "languages", "weights")
+_KEYS: Final = ("articles", "index", "encoder", "languages", "synonyms", "weights")
 _MAX_WEIGHT: Final = 20
 
 
@@ -36,6 +36,7 @@ class Settings:
     index: Path = Path("indexes/help")
     encoder: str = "e5-small"
     languages: tuple[str, ...] = ()
+    synonyms: Path | None = None
     weights: Weights = field(default_factory=Weights)
     file: Path | None = None
 
@@ -74,7 +75,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     if unknown := sorted(table.keys() - set(_KEYS)):
         raise ConfigError(file, f"unknown setting “{unknown[0]}”; known are {', '.join(_KEYS)}")
     values: dict[str, Any] = {}
-    for name in ("articles", "index", "encoder"):
+    for name in ("articles", "index", "encoder", "synonyms"):
         if name in table:
             if not isinstance(table[name], str) or not table[name]:
                 raise ConfigError(file, f"{name} must be a text, not {table[name]!r}")
@@ -93,7 +94,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         text = environment.get(source, "")
         if not text:
             continue
-        if name in {"articles", "index"}:
+        if name in {"articles", "index", "synonyms"}:
             values[name] = Path(text)
         elif name == "encoder":
             values[name] = text

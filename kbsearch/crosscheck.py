@@ -12,7 +12,7 @@ from kbsearch.model import ArticleWarning
 if TYPE_CHECKING:
     from kbsearch.model import Article
 
-__all__ = ["CODES", "check_translations", "distinct_ids"]
+__all__ = ["CODES", "check_translations", "distinct_ids", "translation_groups"]
 
 CODES: Final = frozenset({"duplicate-id", "unknown-translation", "stale-translation"})
 """Codes of the warnings that come from here."""
@@ -29,6 +29,23 @@ def distinct_ids(articles: list[Article]) -> tuple[list[Article], list[ArticleWa
         else:
             first[article.id] = article
     return list(first.values()), warnings
+
+
+def translation_groups(articles: list[Article]) -> list[int]:
+    """For each article the number of the one that it, and what translates it, is a version of; its own without any."""
+    number = {article.id: place for place, article in enumerate(articles)}
+    source = [
+        place if article.translation_of is None else number.get(article.translation_of, place)
+        for place, article in enumerate(articles)
+    ]
+    groups = []
+    for place in range(len(articles)):
+        root, seen = place, {place}
+        while source[root] != root and source[root] not in seen:  # a circle ends where it is entered again
+            root = source[root]
+            seen.add(root)
+        groups.append(root if source[root] == root else min(seen))
+    return groups
 
 
 def check_translations(articles: list[Article]) -> list[ArticleWarning]:

@@ -1,8 +1,9 @@
 """Retrieval quality: judged questions against an index, each query type and language by itself.
 
-``queries.jsonl`` has a question a line (``id``, ``text``, and if known ``lang``, ``type``, ``filter``); ``qrels.tsv``
-has a header and then ``query_id``, ``article_id``, ``score`` separated by tabs, a score of 1 or more for an article
-that answers. Questions without a judged article are counted and left out of the figures.
+Use: ``evaluate(kb, read_judgements(queries, qrels))``; ``to_dict()`` of what comes back is the whole report.
+
+Questions of the type ``unanswerable`` test the confidence of mode hybrid; other questions without a judged article are
+counted and left out of the figures.
 
 Metrics, for a ranking of distinct articles and gains g = 2^score − 1:
 
@@ -10,105 +11,153 @@ Metrics, for a ranking of distinct articles and gains g = 2^score − 1:
   2002; gains as in Burges et al. 2005)
 - MRR@10 = 1 / rank of the first article that answers, 0 beyond rank 10
 - recall@k = share of the answering articles among the first k
+
+Means weigh questions equally, those over several types and languages too.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from kbsearch.errors import ConfigError
+from kbsearch.judgements import JudgedQuery, read_judgements
+from kbsearch.measures import bootstrap_interval, confidence_figures, reliability, rounded
 from kbsearch.rank import MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kbsearch.rank import Mode
     from kbsearch.search import KnowledgeBase
 
-__all__ = ["METRICS", "Evaluation", "JudgedQuery", "evaluate", "read_judgements", "score_ranking"]
+__all__ = [
+    "ALL",
+    "METRICS",
+    "Answer",
+    "Evaluation",
+    "JudgedQuery",
+    "Record",
+    "evaluate",
+    "read_judgements",
+    "score_ranking",
+    "strata",
+    "totals",
+    "trust",
+]
 
 METRICS: Final = ("nDCG@10", "MRR@10", "recall@1", "recall@5", "recall@10", "recall@100")
+ALL: Final = "all"
+"""Stands for every type, or every language, in a total."""
 
 _DEPTH = 100
 _TOP = 10
-_MAX_SCORE_DIGITS = 2  # gains are powers of two
+_SHOWN = 3
+_FEWEST = 30  # questions on which a figure about confidence can stand
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedQuery:
-    """A question and the articles that answer it; ``relevant`` maps article id to a score of 1 or more."""
+class Answer:
+    """What one mode said: its metrics (none for an unanswerable question) and its first articles.
 
-    id: str
-    text: str
-    lang: str
-    type: str
-    filter: Mapping[str, Any]
-    relevant: Mapping[str, int]
+    ``confidence`` is that of :class:`kbsearch.results.Ranking`, ``correct`` whether the first article answers.
+    """
+
+    metrics: Mapping[str, float]
+    first: tuple[str, ...]
+    confidence: float
+    correct: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON."""
+        return {
+            "metrics": {name: rounded(value) for name, value in self.metrics.items()},
+            "first": list(self.first),
+            "confidence": rounded(self.confidence, 6),
+            "correct": self.correct,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A question with the answer of each mode that was asked; an unanswerable one is asked in mode hybrid only."""
+
+    query: JudgedQuery
+    answers: Mapping[Mode, Answer]
+
+    def to_dict(self, modes: Collection[Mode] = MODES) -> dict[str, Any]:
+        """The question and its answers as JSON."""
+        query = self.query
+        return {
+            "id": query.id,
+            "text": query.text,
+            "type": query.type,
+            "lang": query.lang,
+            "answerable": bool(query.relevant),
+            "expected": dict(query.relevant),
+            "answers": {mode: answer.to_dict() for mode, answer in self.answers.items() if mode in modes},
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean metrics: ``table[(type, lang)][leg][metric]``, and how many questions each row stands on."""
+    """Every question with its answers, and how many questions were left out because nobody judged them."""
 
-    questions: Mapping[tuple[str, str], int]
+    records: tuple[Record, ...]
     unjudged: int
-    table: Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
+
+    @property
+    def answerable(self) -> list[Record]:
+        """The questions that the metrics stand on."""
+        return [record for record in self.records if record.query.relevant]
+
+    @property
+    def questions(self) -> dict[tuple[str, str], int]:
+        """How many answerable questions there are of each type and language."""
+        return {key: len(records) for key, records in strata(self.answerable).items()}
+
+    @property
+    def table(self) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+        """Mean metrics: ``table[type, lang][leg][metric]``."""
+        return {key: _means(records) for key, records in strata(self.answerable).items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The evaluation as JSON."""
-        rows = [
-            {
-                "type": query_type,
-                "lang": lang,
-                "questions": self.questions[query_type, lang],
-                "legs": {
-                    leg: {name: round(value, 4) for name, value in metrics.items()} for leg, metrics in legs.items()
-                },
-            }
-            for (query_type, lang), legs in self.table.items()
-        ]
-        return {"version": 1, "unjudged": self.unjudged, "rows": rows}
+        """The evaluation as JSON; ``rows`` are types and languages by themselves, ``totals`` go over several."""
+        return {
+            "version": 1,
+            "unjudged": self.unjudged,
+            "unanswerable": len(self.records) - len(self.answerable),
+            "rows": [_row(key, records) for key, records in strata(self.answerable).items()],
+            "totals": [_row(key, records) for key, records in totals(self.answerable).items()],
+            "confidence": _confidence(self.records),
+            "records": [record.to_dict() for record in self.records],
+        }
 
 
-def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
-    """Read both files.
+def strata(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The questions of each type and language, in the order of the file."""
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.query.type, record.query.lang].append(record)
+    return dict(found)
 
-    Raises
-    ------
-    ConfigError
-        Names the file and the line that cannot be read.
-    """
-    relevant: dict[str, dict[str, int]] = defaultdict(dict)
-    for number, line in enumerate(_lines(qrels), start=1):
-        cells = line.split("\t")
-        if not line.strip() or (number == 1 and not cells[-1].strip().isdecimal() and len(cells) > 1):
-            continue  # a header, where there is one
-        if len(cells) != 3 or not cells[2].strip().isdecimal():  # noqa: PLR2004 - the columns named above
-            raise ConfigError(f"{qrels}:{number}", "expected query_id, article_id and a whole score, tab-separated")
-        if len(cells[2].strip()) > _MAX_SCORE_DIGITS:
-            raise ConfigError(f"{qrels}:{number}", "a score is a small whole number, such as 1 or 2")
-        if (score := int(cells[2])) > 0:
-            relevant[cells[0]][cells[1]] = score
-    found = []
-    for number, line in enumerate(_lines(queries), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            text, query_id = str(entry["text"]), str(entry["id"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ConfigError(f"{queries}:{number}", f"expected a JSON object with id and text ({error})") from error
-        where = entry.get("filter") or {}
-        if not isinstance(where, dict):
-            raise ConfigError(f"{queries}:{number}", '“filter” is an object such as {"lang": "ja"}')
-        query_type, lang = str(entry.get("type", "question")), str(entry.get("lang", ""))
-        found.append(JudgedQuery(query_id, text, lang, query_type, where, relevant[query_id]))
+
+def totals(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The questions of each language with several types, then those of all languages, where that is more."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    keys = list(strata(records))
+    for lang in dict.fromkeys(lang for _, lang in keys):
+        if sum(other == lang for _, other in keys) > 1:
+            found[ALL, lang] = [record for record in records if record.query.lang == lang]
+    if len({lang for _, lang in keys}) > 1:
+        found[ALL, ALL] = list(records)
     return found
+
+
+def trust(records: Iterable[Record]) -> dict[str, Any]:
+    """What the confidence of mode hybrid is worth on some questions: :func:`kbsearch.measures.confidence_figures`."""
+    return confidence_figures(*_confidences(records))
 
 
 def score_ranking(ranking: Sequence[str], relevant: Mapping[str, int]) -> dict[str, float]:
@@ -127,34 +176,98 @@ def evaluate(
     queries: Sequence[JudgedQuery],
     modes: Sequence[Mode] = MODES,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    without: Collection[str] = (),
 ) -> Evaluation:
-    """Ask every judged question in every mode; ``progress(done, total)`` counts questions."""
-    judged = [query for query in queries if query.relevant]
-    sums: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
-    questions: dict[tuple[str, str], int] = defaultdict(int)
-    for done, query in enumerate(judged, start=1):
-        key = (query.type, query.lang)
-        questions[key] += 1
-        for mode in modes:
-            ranking = kb.ranking(query.text, _DEPTH, filter=query.filter, mode=mode)
-            totals = sums.setdefault(key, {}).setdefault(mode, dict.fromkeys(METRICS, 0.0))
-            for name, value in score_ranking(ranking, query.relevant).items():
-                totals[name] += value
+    """Ask every judged question in every mode, and the unanswerable ones in mode hybrid.
+
+    Parameters
+    ----------
+    kb
+        The index to ask.
+    queries
+        As :func:`read_judgements` gives them.
+    modes
+        Which to ask.
+    progress
+        ``progress(done, total)`` counts questions.
+    without
+        Ids of articles that take no part; see :func:`kbsearch.judgements.withhold`.
+    """
+    asked = [query for query in queries if query.relevant or query.unanswerable]
+    hidden, records = frozenset(without), []
+    for done, query in enumerate(asked, start=1):
+        chosen = [mode for mode in modes if query.relevant or mode == "hybrid"]
+        records.append(Record(query, {mode: _answer(kb, query, mode, hidden) for mode in chosen}))
         if progress is not None:
-            progress(done, len(judged))
-    table = {
-        key: {leg: {name: value / questions[key] for name, value in totals.items()} for leg, totals in legs.items()}
-        for key, legs in sums.items()
+            progress(done, len(asked))
+    return Evaluation(tuple(records), len(queries) - len(asked))
+
+
+def _answer(kb: KnowledgeBase, query: JudgedQuery, mode: Mode, hidden: frozenset[str]) -> Answer:
+    ranking = kb.ranking(query.text, _DEPTH, filter=query.filter, mode=mode, without=hidden)
+    ids = ranking.article_ids
+    metrics = score_ranking(ids, query.relevant) if query.relevant else {}
+    return Answer(metrics, ids[:_SHOWN], ranking.confidence or 0.0, bool(ids) and ids[0] in query.relevant)
+
+
+def _means(records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    return {
+        mode: {
+            name: math.fsum(record.answers[mode].metrics[name] for record in records) / len(records)
+            for name in METRICS
+        }
+        for mode in records[0].answers
+    }  # fmt: skip
+
+
+def _row(key: tuple[str, str], records: Sequence[Record]) -> dict[str, Any]:
+    means, name = _means(records), METRICS[0]
+    ends = {
+        mode: bootstrap_interval([record.answers[mode].metrics[name] for record in records])
+        for mode in records[0].answers
+    }  # fmt: skip
+    return {
+        "type": key[0],
+        "lang": key[1],
+        "questions": len(records),
+        "legs": {leg: {metric: rounded(value) for metric, value in values.items()} for leg, values in means.items()},
+        "intervals": {leg: {name: [rounded(end) for end in both]} for leg, both in ends.items()},
     }
-    return Evaluation(dict(questions), len(queries) - len(judged), table)
+
+
+def _confidences(records: Iterable[Record]) -> tuple[list[float], list[bool], list[bool]]:
+    """Confidence, correct and answerable of what mode hybrid was asked."""
+    asked = [(record.answers["hybrid"], record.query) for record in records if "hybrid" in record.answers]
+    return (
+        [answer.confidence for answer, _ in asked],
+        [answer.correct for answer, _ in asked],
+        [bool(query.relevant) for _, query in asked],
+    )
+
+
+def _confidence(records: Sequence[Record]) -> dict[str, Any] | None:
+    """The whole first, then what is great enough; None when mode hybrid was not asked."""
+    confidence, correct, _ = _confidences(records)
+    if not confidence:
+        return None
+    parts = totals(records) | strata(records)
+    parts = {key: part for key, part in parts.items() if _FEWEST <= len(part) < len(records)}
+    rows = [
+        {"type": key[0], "lang": key[1]}
+        | {name: rounded(value, 6) if isinstance(value, float) else value for name, value in trust(part).items()}
+        for key, part in ({(ALL, ALL): records} | parts).items()
+    ]
+    bins = reliability(confidence, correct)
+    return {
+        "mode": "hybrid",
+        "rows": rows,
+        "reliability": [
+            {"confidence": rounded(part.confidence), "correct": rounded(part.correct), "questions": part.n}
+            for part in bins
+        ],
+    }
 
 
 def _dcg(gains: Sequence[int]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains[:_TOP], start=1))
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, f"cannot read the file: {error}") from error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kbsearch.model import FloatArray
     from kbsearch.rank import Candidates
 
-__all__ = ["NAMES", "Question", "article_features"]
+__all__ = ["JAPANESE_QUESTION", "NAMES", "Question", "article_features"]
 
 NAMES: Final = (
     "cosine",  # of the best row, in corpus spreads above the corpus mean
@@ -53,10 +53,16 @@ NAMES: Final = (
     "grams_best",
     "cosine_best",
     "cosine_deviation",  # of the pool's articles, in spreads
+    "title_cosine",  # of the title alone, in spreads between titles above their mean
+    "title_cosine_gap",  # below the pool's best
+    "cosine_language",  # of the best row, in the spread of this question's cosines in the article's script
+    "cosine_language_gap",  # below the pool's best
 )
 
 _FIELDS: Final = 6
-_JAPANESE_QUESTION: Final = 0.2
+JAPANESE_QUESTION: Final = 0.2
+"""From this share of Japanese characters on a question is Japanese."""
+
 _STANDING: Final = 10
 
 
@@ -64,19 +70,23 @@ _STANDING: Final = 10
 class Question:
     """What the features need of the question and its corpus.
 
-    ``cosine_mean`` and ``cosine_spread`` are those between random passages of the corpus.
+    ``cosines`` and ``title_cosines`` are mean and spread between random passages and titles of the corpus;
+    ``backgrounds`` those between this question and random passages, first of articles in another script than Japanese,
+    then of Japanese ones: an encoder brings texts of one language nearer to each other whatever they say.
     """
 
     japanese: float
     distinct_grams: int
-    cosine_mean: float
-    cosine_spread: float
+    cosines: tuple[float, float]
+    title_cosines: tuple[float, float]
+    backgrounds: tuple[tuple[float, float], tuple[float, float]]
 
 
 def article_features(
     candidates: Candidates,
     overlap: Overlap,
     articles: NDArray[np.int32],
+    titles: FloatArray,
     is_japanese: NDArray[np.bool_],
     question: Question,
 ) -> tuple[NDArray[np.int64], FloatArray]:
@@ -90,6 +100,8 @@ def article_features(
         Of the same rows.
     articles
         Article number of each row, shape (n,).
+    titles
+        Cosine of the title of each distinct article, ascending by number, shape (m,).
     is_japanese
         By article number, whether its language is Japanese.
 
@@ -99,23 +111,31 @@ def article_features(
         Article numbers, ascending, distinct.
     features : float32, shape (m, len(NAMES))
     """
-    numbers, place = np.unique(articles, return_inverse=True)
-    m = len(numbers)
-
-    def best(values: FloatArray) -> FloatArray:
-        highest = np.full((m, *values.shape[1:]), -np.inf, dtype=np.float32)
-        np.maximum.at(highest, place, values)
-        return highest
-
-    cosines = (candidates.dense - np.float32(question.cosine_mean)) / np.float32(question.cosine_spread)
-    cosine, words = best(cosines), best(candidates.words / np.float32(candidates.words_ceiling or 1))
-    grams = best(candidates.grams / np.float32(candidates.grams_ceiling or 1))
-    cover, reverse = best(overlap.cover), best(overlap.reverse)
-    asks_japanese = question.japanese > _JAPANESE_QUESTION
+    by_article = np.argsort(articles, kind="stable")
+    ordered = articles[by_article]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    numbers, m = ordered[starts], len(starts)
+    cosines = _in_spreads(candidates.dense, question.cosines)[by_article]
+    titles = _in_spreads(titles, question.title_cosines)
+    of_rows = np.column_stack(
+        [
+            cosines,
+            candidates.words[by_article] / np.float32(candidates.words_ceiling or 1),
+            candidates.grams[by_article] / np.float32(candidates.grams_ceiling or 1),
+            overlap.cover[by_article],
+            overlap.reverse[by_article],
+        ]
+    )
+    best = np.maximum.reduceat(of_rows, starts, axis=0) if m else of_rows
+    cosine, words, grams = best[:, 0], best[:, 1], best[:, 2]
+    cover, reverse = best[:, 3 : 3 + _FIELDS], best[:, 3 + _FIELDS :]
+    mean, spread = np.array(question.backgrounds, dtype=np.float32)[is_japanese[numbers].astype(np.int64)].T
+    in_language = (np.maximum.reduceat(candidates.dense[by_article], starts) - mean) / spread if m else cosine
+    asks_japanese = question.japanese > JAPANESE_QUESTION
     columns = [
         cosine,
         cosine - cosine.max(initial=-np.inf),
-        _second(cosines, place, m) - cosine,
+        _second(cosines, starts) - cosine,
         words,
         grams,
         words - words.max(initial=-np.inf),
@@ -126,27 +146,34 @@ def article_features(
         _standing(grams),
         _standing(cosine),
         is_japanese[numbers] == asks_japanese,
-        *(
-            np.full(m, value)
-            for value in (
-                question.japanese,
-                np.log1p(question.distinct_grams),
-                words.max(initial=0.0),
-                grams.max(initial=0.0),
-                cosine.max(initial=-np.inf),
-                cosine.std() if m else 0.0,
-            )
-        ),
+        question.japanese,
+        np.log1p(question.distinct_grams),
+        words.max(initial=0.0),
+        grams.max(initial=0.0),
+        cosine.max(initial=-np.inf),
+        cosine.std() if m else 0.0,
+        titles,
+        titles - titles.max(initial=-np.inf),
+        in_language,
+        in_language - in_language.max(initial=-np.inf),
     ]
-    return numbers.astype(np.int64), np.column_stack(columns).astype(np.float32)
+    features = np.empty((m, len(columns)), dtype=np.float32)
+    for place, column in enumerate(columns):
+        features[:, place] = column
+    return numbers.astype(np.int64), features
 
 
-def _second(values: FloatArray, place: NDArray[np.intp], m: int) -> FloatArray:
-    """The second-best value of each article; the best where there is one row only."""
-    order = np.lexsort((-values, place))
-    starts = np.searchsorted(place[order], np.arange(m))
-    ends = np.append(starts[1:], len(values))
-    second: FloatArray = values[order[np.minimum(starts + 1, ends - 1)]]
+def _in_spreads(cosines: FloatArray, statistics: tuple[float, float]) -> FloatArray:
+    mean, spread = statistics
+    scaled: FloatArray = (cosines - np.float32(mean)) / np.float32(spread)
+    return scaled
+
+
+def _second(values: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    """The second-best value of each article; the best where there is one row only. ``starts``: of each article."""
+    lengths = np.diff(starts, append=len(values))
+    order = np.lexsort((-values, np.repeat(np.arange(len(starts)), lengths)))
+    second: FloatArray = values[order[starts + np.minimum(lengths - 1, 1)]]
     return second
 
 

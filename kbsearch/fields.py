@@ -101,6 +101,11 @@ class FieldIndex:
             empty = np.zeros((len(rows), len(SLOTS)), dtype=np.float32)
             return Overlap(empty, empty)
         found = self._terms[places]
+        # Most terms of a slot are not asked for: those are sorted out by the low half of their hash, in one look-up.
+        low = np.zeros(1 << 16, dtype=bool)
+        low[asked & 0xFFFF] = True
+        maybe = np.flatnonzero(low[found & 0xFFFF])
+        found, owner = found[maybe], owner[maybe]
         match = np.minimum(np.searchsorted(asked, found), len(asked) - 1)
         hit = asked[match] == found
         mass = np.bincount(owner[hit], weights=weights[match[hit]], minlength=len(slots))

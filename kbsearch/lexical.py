@@ -23,7 +23,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import tantivy
@@ -31,7 +31,7 @@ import tantivy
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kbsearch.model import Filter, FloatArray, RowArray
 
@@ -46,6 +46,7 @@ MAX_TERMS: Final = 64
 
 _HEAP_BYTES = 512_000_000  # one segment for some 300,000 passages; rows stay in order inside a segment
 _TIE_MARGIN = 16
+_REMEMBERED: Final = 64
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _NO_SCORES: Final = np.empty(0, dtype=np.float32)
 
@@ -100,6 +101,14 @@ def _write_documents(folder: Path, rows: Iterable[LexicalRow]) -> None:
     writer.wait_merging_threads()
 
 
+class _Asked(NamedTuple):
+    """The terms of a question in one stream, ready to be looked for."""
+
+    query: tantivy.Query | None
+    ceiling: float
+    idfs: Mapping[str, float]
+
+
 class LexicalIndex:
     """An open lexical leg; immutable, shared between threads.
 
@@ -120,6 +129,8 @@ class LexicalIndex:
         with _as_corrupt(folder):
             self._searcher = _open_searcher(folder)
         self.rows: int = self._searcher.num_docs
+        # A question is looked up by its legs, its features and its snippets: its terms are prepared once.
+        self._remembered: dict[tuple[str, tuple[str, ...]], _Asked] = {}
 
     def search(
         self, stream: Stream, terms: Sequence[str], k: int, where: Filter | None = None, excluded: Sequence[int] = ()
@@ -145,7 +156,7 @@ class LexicalIndex:
         scores : float32, shape (n,)
             Greater than 0, descending; equal scores by ascending row.
         """
-        query = self._query(stream, terms)
+        query = self._asked(stream, tuple(terms)).query
         if query is None or k <= 0 or self.rows == 0:
             return _NO_ROWS, _NO_SCORES
         query = self._restricted(query, where, excluded)
@@ -155,7 +166,7 @@ class LexicalIndex:
     def score(self, stream: Stream, terms: Sequence[str], rows: RowArray) -> FloatArray:
         """BM25 of the given rows, float32 in their order; 0 where no term occurs."""
         scores = np.zeros(len(rows), dtype=np.float32)
-        query = self._query(stream, terms)
+        query = self._asked(stream, tuple(terms)).query
         if query is None or len(rows) == 0:
             return scores
         chosen = tantivy.Query.term_set_query(self._schema, "row", [int(row) for row in rows])
@@ -167,15 +178,19 @@ class LexicalIndex:
         )
         with _as_corrupt(self._folder):
             found, values = self._fetch(query, len(rows))
-        place = {int(row): index for index, row in enumerate(found)}
-        for index, row in enumerate(rows):
-            if int(row) in place:
-                scores[index] = values[place[int(row)]]
+        if len(found):
+            by_row = np.argsort(found)
+            place = by_row[np.minimum(np.searchsorted(found[by_row], rows), len(found) - 1)]
+            scores = np.where(found[place] == rows, values[place], scores)
         return scores
 
     def ceiling(self, stream: Stream, terms: Sequence[str]) -> float:
         """The most that BM25 can give to these terms: every term saturated, Σ idf · (k1 + 1)."""
-        return sum(count * self.idf(stream, term) * (BM25_K1 + 1) for term, count in self._chosen(stream, terms))
+        return self._asked(stream, tuple(terms)).ceiling
+
+    def idfs(self, stream: Stream, terms: Sequence[str]) -> Mapping[str, float]:
+        """:meth:`idf` of each distinct term."""
+        return self._asked(stream, tuple(terms)).idfs
 
     def idf(self, stream: Stream, term: str) -> float:
         """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
@@ -194,9 +209,23 @@ class LexicalIndex:
         rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
         return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
 
-    def _query(self, stream: Stream, terms: Sequence[str]) -> tantivy.Query | None:
+    def _asked(self, stream: Stream, terms: tuple[str, ...]) -> _Asked:
+        asked = self._remembered.get((stream, terms))
+        if asked is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            asked = self._remembered[stream, terms] = self._ask(stream, terms)
+        return asked
+
+    def _ask(self, stream: Stream, terms: tuple[str, ...]) -> _Asked:
+        idfs = {term: self.idf(stream, term) for term in terms}
+        chosen = self._chosen(stream, terms)
+        ceiling = sum(count * idfs[term] * (BM25_K1 + 1) for term, count in chosen)
+        return _Asked(self._query(stream, chosen), ceiling, idfs)
+
+    def _query(self, stream: Stream, chosen: list[tuple[str, int]]) -> tantivy.Query | None:
         parts = []
-        for term, count in self._chosen(stream, terms):
+        for term, count in chosen:
             query = tantivy.Query.term_query(self._schema, stream, term, index_option="freq")
             parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query))
         return tantivy.Query.boolean_query(parts) if parts else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kbsearch.content import Content
+from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Recipe:
     encoder: str
     weights: str
     languages: str
+    models: str
+    synonyms: str
 
 
 @dataclass(slots=True)
@@ -50,13 +53,18 @@ def load_previous(store: Store, recipe: Recipe) -> Previous:
         if generation.damage():  # a changed byte must not be carried over and get a checksum of its own
             return Previous()
         content = Content(generation.files.content)
-        found = Recipe(**generation.manifest["fingerprints"])
+        named = generation.manifest["fingerprints"]  # an older kbsearch did not know all of them
+        found = Recipe(**{part.name: named.get(part.name, "") for part in fields(Recipe)})
         previous = Previous(generation, found, generation.manifest["encoder"]["name"], content.files())
         previous.aside = {warning for warning in content.warnings() if warning.path not in previous.files}
         rows = content.analysed()
         if found.encoder == recipe.encoder:
             matrix = np.load(generation.files.vectors, allow_pickle=False)
-            previous.vectors = {key: matrix[row] for row, (key, *_) in enumerate(rows)}
+            titles = np.load(generation.files.title_vectors, allow_pickle=False)
+            previous.vectors = {text_key(article.title): titles[n] for n, article in enumerate(content.articles())}
+            with np.load(generation.files.probes, allow_pickle=False) as probes:
+                previous.vectors |= dict(zip(probes["keys"].tolist(), probes["vectors"], strict=True))
+            previous.vectors |= {key: matrix[row] for row, (key, *_) in enumerate(rows)}
         if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
             return previous  # the files must be parsed again: their passages may be cut elsewhere
         previous.articles = {article.path: article for article in content.articles()}

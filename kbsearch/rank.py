@@ -25,10 +25,20 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["MODES", "Candidates", "Mode", "best_of_articles", "order", "rank"]
+__all__ = ["BASELINES", "MODES", "WORDS_ONLY", "Candidates", "Mode", "best_of_articles", "order", "rank"]
 
-Mode = Literal["hybrid", "lexical", "dense"]
+Mode = Literal["hybrid", "lexical", "dense", "words", "grams", "rrf", "minmax"]
 MODES: Final[tuple[Mode, ...]] = ("hybrid", "lexical", "dense")
+"""The ways to search."""
+
+BASELINES: Final[tuple[Mode, ...]] = ("words", "grams", "rrf", "minmax")
+"""What to measure them against: each stream alone, reciprocal rank fusion (Cormack, Clarke & Büttcher 2009) of words,
+grams and cosine, and half of their scores between lowest and highest of the pool for the lexical streams together."""
+
+WORDS_ONLY: Final[frozenset[Mode]] = frozenset({"lexical", "words", "grams"})
+"""Modes that ask no encoder."""
+
+_RRF_K: Final = 60
 
 _LEXICAL = np.float32(0.55)  # the rest is the dense leg's
 _SHARPNESS = 1.5
@@ -62,10 +72,16 @@ class Candidates:
 def rank(candidates: Candidates, mode: Mode) -> FloatArray:
     """Score the candidates, float32 of shape (n,), higher is better; see the module for the formula.
 
-    From 0 to 1 in the modes ``hybrid`` and ``lexical``, a cosine in the mode ``dense``.
+    From 0 to 1 in the modes ``hybrid`` and ``lexical``, a cosine in ``dense``, BM25 in ``words`` and ``grams``.
     """
-    if mode == "dense":
-        return candidates.dense
+    plain = {"dense": candidates.dense, "words": candidates.words, "grams": candidates.grams}
+    if mode in plain:
+        return plain[mode]
+    if mode in {"rrf", "minmax"}:
+        scale, shares = (_reciprocal, (1, 1, 1)) if mode == "rrf" else (_between, (2, 1, 1))
+        parts = [np.float32(share) * scale(scores) for share, scores in zip(shares, plain.values(), strict=True)]
+        baseline: FloatArray = parts[0] + parts[1] + parts[2]
+        return baseline
     words = _coverage(candidates.words, candidates.words_ceiling)
     grams = _coverage(candidates.grams, candidates.grams_ceiling)
     lexical: FloatArray = (words + grams) / np.float32(2)
@@ -110,6 +126,19 @@ def best_of_articles(candidates: Candidates, articles: NDArray[np.int32]) -> Can
 def order(rows: RowArray, scores: FloatArray) -> RowArray:
     """Places of the candidates from best to worst: score descending, row ascending."""
     return np.lexsort((rows, -scores))
+
+
+def _reciprocal(scores: FloatArray) -> FloatArray:
+    """1 / (60 + rank); nothing for a score of 0, which the leg did not return."""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return np.where(scores > 0, 1 / (_RRF_K + ranks), 0).astype(np.float32)
+
+
+def _between(scores: FloatArray) -> FloatArray:
+    """Place between the lowest score of the pool and the highest, in [0, 1]."""
+    spread = float(np.ptp(scores)) if len(scores) else 0.0
+    return ((scores - scores.min()) / spread if spread else np.zeros_like(scores)).astype(np.float32)
 
 
 def _coverage(scores: FloatArray, ceiling: float) -> FloatArray:

@@ -6,7 +6,7 @@ standard output, what accompanies them (progress, warnings, errors) to standard 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kbsearch.model import Article, ArticleWarning
-    from kbsearch.results import BuildReport, Hit, SearchResult, SectionView, Status
+    from kbsearch.results import BuildReport, Hit, Reason, SearchResult, SectionView, Status
 
 __all__ = [
     "article_view",
     "build_report",
-    "evaluation_table",
     "search_result",
     "section_view",
     "snippet_text",
@@ -34,6 +33,12 @@ __all__ = [
 ]
 
 _SHOWN_WARNINGS = 20
+_SHOWN_REASONS = 8
+_OUTCOMES: Final = {
+    "answer": ("Answer.", "green"),
+    "choose": ("One of these may answer.", "yellow"),
+    "hand_over": ("Probably no article answers this: hand it over to a person.", "red"),
+}
 _MARK = "bold black on yellow"
 
 
@@ -49,7 +54,13 @@ def search_result(result: SearchResult) -> RenderableType:
     """The answer to one question, or a line that says there is none."""
     if not result.hits:
         return Text("No article matches. Try other words, or fewer filters.")
-    parts: list[RenderableType] = [_hit(hit) for hit in result.hits]
+    parts: list[RenderableType] = []
+    if result.understood is not None:
+        parts.append(Text.assemble(("understood as ", "dim"), (result.understood, "italic")))
+    if result.confidence is not None:
+        words, style = _OUTCOMES[result.outcome]
+        parts.append(Text(f"{words} The first is right with a probability of {result.confidence:.0%}.\n", style=style))
+    parts += [_hit(hit) for hit in result.hits]
     noun = "article" if len(result.hits) == 1 else "articles"
     parts.append(Text(f"{len(result.hits)} {noun} in {result.took_ms:.0f} ms · {result.generation}", style="dim"))
     return Group(*parts)
@@ -66,7 +77,18 @@ def _hit(hit: Hit) -> RenderableType:
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
     place.append(f"   score {hit.score:.2f} from {legs}")
     body = snippet_text(Snippet(hit.snippet, hit.marks))
+    if hit.reasons:
+        place.append_text(_reasons(hit.reasons))
     return Group(head, Padding(body, (0, 0, 0, 3), expand=False), Padding(place, (0, 0, 1, 3), expand=False))
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> Text:
+    """The strongest reasons, a line each, and what the others add together."""
+    text = Text()
+    for why in reasons[:_SHOWN_REASONS]:
+        text.append(f"\n{why.contribution:+6.2f}  {why.feature} is {why.value:.2f}", "")
+    rest = sum(why.contribution for why in reasons[_SHOWN_REASONS:])
+    return text.append(f"\n{rest:+6.2f}  {len(reasons[_SHOWN_REASONS:])} other features", "dim")
 
 
 def section_view(view: SectionView) -> RenderableType:
@@ -107,6 +129,7 @@ def build_report(report: BuildReport) -> RenderableType:
     counts = report.counts
     table.add_row("articles", f"{counts['articles']:,}", f"{counts['served']:,} published")
     table.add_row("passages", f"{counts['passages']:,}", f"{counts['encoded']:,} encoded, {counts['reused']:,} reused")
+    table.add_row("confidence", *_calibration(report.calibration))
     if report.warnings:
         table.add_row("warnings", f"{len(report.warnings):,}", _left_out(len(report.faulty)))
     seconds = report.timings.get("total", 0.0)
@@ -143,33 +166,19 @@ def status_table(status: Status) -> RenderableType:
     table.add_row("categories", _shares(status.categories, 8))
     table.add_row("encoder", f"{status.encoder} ({status.fingerprints['encoder']})")
     table.add_row("dense leg", f"{status.dense['kind']}, recall@100 {status.dense['recall_at_100']:.3f}")
+    table.add_row("confidence", ", ".join(_calibration(status.calibration)))
     table.add_row("on disk", f"{status.bytes / 1e6:,.1f} MB")
     faulty = sum(warning.fatal for warning in status.warnings)
     table.add_row("warnings", f"{len(status.warnings):,}, {_left_out(faulty)}")
     return table
 
 
-def evaluation_table(rows: Iterable[Mapping[str, Any]], metrics: Iterable[str]) -> Table:
-    """One line for each query type, language and leg; the best leg of each metric in bold.
-
-    ``rows`` are those of ``Evaluation.to_dict()``.
-    """
-    names = list(metrics)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("type", "lang"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("n", justify="right")
-    table.add_column("leg")
-    for name in names:
-        table.add_column(name, justify="right")
-    for row in rows:
-        legs = row["legs"]
-        best = {name: max(values[name] for values in legs.values()) for name in names}
-        for number, (leg, values) in enumerate(legs.items()):
-            lead = (str(row["type"]), str(row["lang"]), str(row["questions"])) if number == 0 else ("", "", "")
-            cells = [Text(f"{values[name]:.3f}", style="bold" if values[name] == best[name] else "") for name in names]
-            table.add_row(*lead, leg, *cells, end_section=number == len(legs) - 1)
-    return table
+def _calibration(found: Mapping[str, Any]) -> tuple[str, str]:
+    """What the confidence stands on, and in what words."""
+    questions = f"{found['questions']:,} questions"
+    if found["basis"] == "shipped":
+        return questions, "of their own are too few in these articles: the shipped calibration stands"
+    return questions, f"of their own asked of these articles, expected calibration error {found['ece']:.2f}"
 
 
 def _left_out(number: int) -> str:

@@ -7,7 +7,7 @@ Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSO
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,10 @@ __all__ = [
     "JSON_VERSION",
     "BuildReport",
     "Hit",
+    "Outcome",
     "PassageHit",
+    "Ranking",
+    "Reason",
     "SearchResult",
     "SectionView",
     "Snippet",
@@ -27,6 +30,9 @@ __all__ = [
 ]
 
 JSON_VERSION: Final = 1
+
+Outcome = Literal["answer", "choose", "hand_over"]
+"""What to do with an answer: show its first article, let the customer choose among the first few, or ask a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,21 @@ class PassageHit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """What one feature adds to the score of an article.
+
+    ``feature`` is a name of :data:`kbsearch.features.NAMES`, ``value`` what it is for this article, ``contribution``
+    what that adds to its log-odds, beside what every article gets; the contributions of an article and that common part
+    sum to the log-odds of its score. An article with a translation may also have the reason ``version``: what it gains
+    or loses because the one in the question's language takes the better place of both.
+    """
+
+    feature: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One article of the answer, shown by its best passage.
 
@@ -73,6 +94,8 @@ class Hit:
         The file below the articles folder, and the passage's place in it.
     passages
         The best passages of the article, best first; the first is the one shown.
+    reasons
+        Why it stands where it stands, the strongest first; empty unless it was asked to explain.
     """
 
     rank: int
@@ -87,9 +110,14 @@ class Hit:
     path: str
     lines: Lines
     passages: tuple[PassageHit, ...]
+    reasons: tuple[Reason, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The hit as one entry of ``hits`` in the JSON of a search."""
+        """The hit as one entry of ``hits`` in the JSON of a search; ``reasons`` only where it was asked to explain."""
+        reasons = [
+            {"feature": why.feature, "value": round(why.value, 4), "contribution": round(why.contribution, 4)}
+            for why in self.reasons
+        ]
         return {
             "rank": self.rank,
             "article_id": self.article_id,
@@ -102,18 +130,48 @@ class Hit:
             "parts": {name: round(value, 6) for name, value in self.parts.items()},
             "path": self.path,
             "lines": list(self.lines),
+            **({"reasons": reasons} if reasons else {}),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """An answer without anything to show: ids of distinct articles, best first.
+
+    ``outcome`` and ``confidence`` as in :class:`SearchResult`.
+    """
+
+    article_ids: tuple[str, ...]
+    outcome: Outcome
+    confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one question: distinct articles, best first.
 
-    ``generation`` names the published state of the index that answered; ``took_ms`` is wall time.
+    Attributes
+    ----------
+    outcome
+        ``"answer"``: the first hit is likely the answer, show it. ``"choose"``: the answer is likely among the first
+        five. ``"hand_over"``: it is more likely than not in none of them, offer a person.
+    confidence
+        Probability that the first hit answers, 0 to 1; 0 without a hit. None in the modes of one leg alone, which
+        cannot tell: then the outcome is ``"choose"`` as long as there is a hit.
+    understood
+        The question as it was asked of the index when that differs in spelling from what was typed
+        (``henpinn`` → ``返品``), else None.
+    took_ms
+        Wall time.
+    generation
+        Name of the published state of the index that answered.
     """
 
     query: str
     hits: tuple[Hit, ...]
+    outcome: Outcome
+    confidence: float | None
+    understood: str | None
     took_ms: float
     generation: str
 
@@ -122,6 +180,9 @@ class SearchResult:
         return {
             "id": query_id,
             "query": self.query,
+            "outcome": self.outcome,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "understood": self.understood,
             "hits": [hit.to_dict() for hit in self.hits],
             "took_ms": round(self.took_ms, 3),
             "generation": self.generation,
@@ -192,6 +253,9 @@ class BuildReport:
     counts
         ``articles``, ``served`` (published articles), ``passages`` (rows, aliases included), ``encoded`` (vectors
         computed now) and ``reused`` (vectors taken over).
+    calibration
+        How the confidence was calibrated: ``basis`` (``"own"``, or ``"shipped"`` when the articles gave too few
+        questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
     timings
         Seconds of wall time by stage, and ``total``.
     """
@@ -205,6 +269,7 @@ class BuildReport:
     unchanged: tuple[str, ...]
     warnings: tuple[ArticleWarning, ...]
     counts: Mapping[str, int]
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -228,6 +293,7 @@ class BuildReport:
                 for w in self.warnings
             ],
             "counts": dict(self.counts),
+            "calibration": dict(self.calibration),
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
         }
 
@@ -246,6 +312,7 @@ class Status:
     categories: Mapping[str, int]
     encoder: str
     dense: Mapping[str, Any]
+    calibration: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     bytes: int
     warnings: tuple[ArticleWarning, ...]

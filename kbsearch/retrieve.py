@@ -1,5 +1,7 @@
 """From a question to ranked articles: prepare → candidates → rank → group. Ids and texts come later.
 
+A question is asked in one wording; where it holds a slip also as it stands, and with the synonyms of its words.
+
 Use: ``query = prepare(snapshot, question, mode)``, then ``best_articles(snapshot, query, where, mode, k)``.
 
 Never: fetch content here; rows and article numbers are all it handles.
@@ -13,44 +15,93 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kbsearch.features import Question, article_features
-from kbsearch.rank import Candidates, Mode, best_of_articles, order, rank
-from kbsearch.ranker import shipped_ranker
+from kbsearch.confidence import head_features
+from kbsearch.courtesy import without_courtesy
+from kbsearch.errors import EncoderUnavailable
+from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
+from kbsearch.fields import Overlap
+from kbsearch.rank import WORDS_ONLY, Candidates, Mode, best_of_articles, order, rank
+from kbsearch.results import Reason
 from kbsearch.text import analyse, japanese_share
+from kbsearch.wording import mend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
+    from kbsearch.learned import Models
+    from kbsearch.lexical import LexicalIndex, Stream
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
 __all__ = [
     "MAX_QUERY_CHARS",
+    "POOL",
+    "VERSION",
     "Query",
+    "Ranked",
     "RankedArticle",
     "RankedRow",
+    "Wording",
     "best_articles",
     "candidates",
     "describe",
+    "overlap_of",
     "prepare",
+    "question_of",
+    "reasons_of",
+    "title_cosines",
 ]
 
 MAX_QUERY_CHARS: Final = 10_000
 """A longer question is read up to here."""
 
-_POOL: Final = 100  # rows that each leg proposes; the learned ranking was trained on pools of this depth
+POOL: Final = 100
+"""Rows that each leg proposes; the learned ranking was trained on pools of this depth."""
+
+_FOREIGN_POOL: Final = 25  # of the script that the question is not in
+_BEHIND: Final = np.float32(1e-4)  # in log-odds
+_FEW_PASSAGES: Final = 30
+_LEAST_SPREAD: Final = 0.003
+VERSION: Final = "version"
+"""Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
+
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked."""
+class Wording:
+    """One way to put a question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked."""
 
     text: str
     words: tuple[str, ...]
     grams: tuple[str, ...]
     vector: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question in every wording that it is asked in; a candidate has, from each leg, the best score of them.
+
+    The first wording is the question as it was understood; ``understood`` says so where a slip was mended in it.
+    """
+
+    text: str
+    wordings: tuple[Wording, ...]
+    understood: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The articles of an answer, best first, and how sure it is.
+
+    ``log_odds`` are those of :class:`kbsearch.confidence.Confidence`, None where there is nothing to judge by.
+    """
+
+    articles: tuple[RankedArticle, ...]
+    log_odds: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +124,52 @@ class RankedArticle:
 
 def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
     """Analyse and encode a question. Without a letter or digit it has no terms and no vector."""
-    text = question[:MAX_QUERY_CHARS]
+    text = without_courtesy(question[:MAX_QUERY_CHARS])
+    mended = _mended(snapshot, text)
+    texts = [text] if mended is None else [mended, text]
+    texts += [way[:MAX_QUERY_CHARS] for way in snapshot.synonyms.wordings(texts[0])]
+    return Query(question, tuple(_wording(snapshot, way, mode) for way in texts), mended)
+
+
+def _mended(snapshot: Snapshot, text: str) -> str | None:
+    try:
+        return mend(text, snapshot.vocabulary, snapshot.pieces)
+    except EncoderUnavailable:  # the lexical leg does without
+        return None
+
+
+def _wording(snapshot: Snapshot, text: str, mode: Mode) -> Wording:
     analysis = analyse(text)
     asks = bool(analysis.words.terms or analysis.grams.terms)
-    vector = snapshot.encode(text) if asks and mode != "lexical" else None
-    return Query(text, analysis.words.terms, analysis.grams.terms, vector)
+    vector = snapshot.encode(text) if asks and mode not in WORDS_ONLY else None
+    return Wording(text, analysis.words.terms, analysis.grams.terms, vector)
 
 
-def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k: int) -> list[RankedArticle]:
+def best_articles(
+    snapshot: Snapshot,
+    models: Models,
+    query: Query,
+    where: Filter,
+    mode: Mode,
+    k: int,
+    without: tuple[int, ...] = (),
+) -> Ranked:
     """The k best articles, best first: score descending, article number ascending.
+
+    Articles whose numbers are in ``without`` take no part.
 
     The learned ranking always sees the same pool, whatever k is, so that a short page is the beginning of a long one.
     Where the pool holds fewer articles than wanted (a few long ones can fill it), a deeper one gives more, which stand
     behind in the order of the plain combination.
     """
     k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
-    pooled = candidates(snapshot, query, where, _POOL, mode)
-    articles, scores = _scored_articles(snapshot, query, pooled, mode)
+    pooled = candidates(snapshot, query, where, POOL, mode, without)
+    articles, scores, log_odds = _scored_articles(snapshot, models, query, pooled, mode)
     found = list(islice(_ranked_articles(snapshot, query, pooled, articles, scores, mode), k))
-    pool, seen = _POOL, len(pooled.rows)
+    pool, seen = POOL, len(pooled.rows)
     while len(found) < k and pool < _DEEPEST_POOL:
         pool *= _DEEPER
-        pooled = candidates(snapshot, query, where, pool, mode)
+        pooled = candidates(snapshot, query, where, pool, mode, without)
         if len(pooled.rows) == seen:
             break  # the legs have no more
         seen = len(pooled.rows)
@@ -105,7 +180,7 @@ def best_articles(snapshot: Snapshot, query: Query, where: Filter, mode: Mode, k
         known = {article.number for article in found}
         more = _ranked_articles(snapshot, query, pooled, deep.rows, behind, mode)
         found += islice((article for article in more if article.number not in known), k - len(found))
-    return found
+    return Ranked(tuple(found), log_odds)
 
 
 def _ranked_articles(
@@ -114,7 +189,7 @@ def _ranked_articles(
     """Articles in their order, each with its rows in theirs; made one by one, since a page takes only the first."""
     numbers, row_scores = snapshot.article_of_row[pooled.rows], rank(pooled, mode)
     for place in order(articles, scores):
-        if mode == "lexical" and scores[place] <= 0:
+        if mode in WORDS_ONLY and scores[place] <= 0:
             break  # no word in common with the question
         rows = np.flatnonzero(numbers == articles[place])
         rows = rows[order(pooled.rows[rows], row_scores[rows])]
@@ -124,50 +199,158 @@ def _ranked_articles(
 
 def describe(snapshot: Snapshot, query: Query, pooled: Candidates) -> tuple[RowArray, FloatArray]:
     """Article numbers of a pool, and their features; see :mod:`kbsearch.features`."""
-    words = {term: snapshot.lexical.idf("words", term) for term in query.words}
-    grams = {term: snapshot.lexical.idf("grams", term) for term in query.grams}
-    overlap = snapshot.fields.overlap(pooled.rows, words, grams)
-    cosines = snapshot.generation.manifest["cosines"]
-    japanese = japanese_share(query.text)
-    question = Question(japanese, len(grams), cosines["mean"], cosines["spread"])
-    return article_features(pooled, overlap, snapshot.article_of_row[pooled.rows], snapshot.is_japanese, question)
+    articles = snapshot.article_of_row[pooled.rows]
+    overlap = overlap_of(snapshot, query, pooled.rows)
+    titles = title_cosines(snapshot, query, np.unique(articles))
+    return article_features(pooled, overlap, articles, titles, snapshot.is_japanese, question_of(snapshot, query))
 
 
-def _scored_articles(snapshot: Snapshot, query: Query, pooled: Candidates, mode: Mode) -> tuple[RowArray, FloatArray]:
-    """Article numbers of the pool, ascending, and their scores: by the learned ranking, or by one leg alone."""
-    if mode != "hybrid" or query.vector is None:
+def reasons_of(snapshot: Snapshot, models: Models, query: Query, where: Filter) -> dict[int, tuple[Reason, ...]]:
+    """Why the articles of the pool stand where they stand, by article number; see :class:`kbsearch.results.Reason`."""
+    if query.wordings[0].vector is None:
+        return {}
+    numbers, features = describe(snapshot, query, candidates(snapshot, query, where, POOL))
+    raw = models.ranker.score(features)
+    scores = _own_language_first(snapshot, query, numbers, raw)[0]
+    names = (*NAMES, VERSION)
+    described = np.column_stack([features, scores])
+    added = np.column_stack([models.ranker.contributions(features), scores - raw])
+    return {
+        int(number): tuple(
+            Reason(names[place], float(values[place]), float(shares[place]))
+            for place in np.argsort(-np.abs(shares), kind="stable")
+            if shares[place]
+        )
+        for number, values, shares in zip(numbers, described, added, strict=True)
+    }
+
+
+def question_of(snapshot: Snapshot, query: Query) -> Question:
+    """What the features need of the question and its corpus."""
+    manifest, first = snapshot.generation.manifest, query.wordings[0]
+    cosines, titles = [(manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines")]
+    other, japanese = [_background(sample, first.vector, cosines) for sample in snapshot.samples]
+    return Question(japanese_share(first.text), len(set(first.grams)), cosines, titles, (other, japanese))
+
+
+def _background(sample: FloatArray, vector: FloatArray | None, usual: tuple[float, float]) -> tuple[float, float]:
+    """Mean and spread of the cosines between a question and passages that have most likely nothing to do with it."""
+    if vector is None or len(sample) < _FEW_PASSAGES:
+        return usual
+    cosines = sample @ vector
+    return float(cosines.mean()), max(float(cosines.std()), _LEAST_SPREAD)
+
+
+def title_cosines(snapshot: Snapshot, query: Query, articles: NDArray[np.integer]) -> FloatArray:
+    """Cosine of the question and each of the articles' titles alone, in the wording that is nearest."""
+    vectors = snapshot.title_vectors[articles]
+    ways = [np.vecdot(vectors, way.vector) for way in query.wordings if way.vector is not None]
+    nearest: FloatArray = np.max(ways, axis=0)
+    return nearest
+
+
+def overlap_of(snapshot: Snapshot, query: Query, rows: RowArray) -> Overlap:
+    """What the question shares with the fields of the rows, in the wording that shares most."""
+    found = []
+    for wording in query.wordings:
+        words, grams = snapshot.lexical.idfs("words", wording.words), snapshot.lexical.idfs("grams", wording.grams)
+        found.append(snapshot.fields.overlap(rows, words, grams))
+    if len(found) == 1:
+        return found[0]
+    return Overlap(np.max([way.cover for way in found], axis=0), np.max([way.reverse for way in found], axis=0))
+
+
+def _scored_articles(
+    snapshot: Snapshot, models: Models, query: Query, pooled: Candidates, mode: Mode
+) -> tuple[RowArray, FloatArray, tuple[float, float] | None]:
+    """Article numbers of the pool, ascending, their scores, by the learned ranking or by one leg, and the log-odds."""
+    if mode != "hybrid" or query.wordings[0].vector is None:
         articles = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
-        return articles.rows, rank(articles, mode)
+        return articles.rows, rank(articles, mode), None
     found, features = describe(snapshot, query, pooled)
-    scores = 1 / (1 + np.exp(-shipped_ranker().score(features).astype(np.float64)))  # into (0, 1), order kept
-    return found, scores.astype(np.float32)
+    raw, first = _own_language_first(snapshot, query, found, models.ranker.score(features))
+    scores = 1 / (1 + np.exp(-raw.astype(np.float64)))  # into (0, 1), order kept
+    log_odds = models.confidence.log_odds(head_features(features[first], raw[first])) if len(found) else None
+    return found, scores.astype(np.float32), log_odds
 
 
-def candidates(snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode = "hybrid") -> Candidates:
+def _own_language_first(
+    snapshot: Snapshot, query: Query, articles: RowArray, scores: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Of the versions of one article in several languages, the one in the question's script has the best score of all.
+
+    The others stand right behind it. Also which articles are the first of their versions: a translation beside its
+    source is no rival that would make the answer unsure.
+    """
+    groups = snapshot.group[articles]
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    first = np.ones(len(articles), dtype=bool)
+    if len(sizes) == len(articles):
+        return scores, first
+    asks_japanese = japanese_share(query.wordings[0].text) > JAPANESE_QUESTION
+    own = snapshot.is_japanese[articles] == asks_japanese
+    scores = scores.copy()
+    for versions in (np.flatnonzero(group == number) for number in np.flatnonzero(sizes > 1)):
+        best = scores[versions].max()
+        order_ = np.lexsort((versions, -scores[versions], ~own[versions]))
+        first[versions[order_[1:]]] = False
+        scores[versions[order_]] = best - np.arange(len(versions), dtype=np.float32) * _BEHIND
+    return scores, first
+
+
+def candidates(
+    snapshot: Snapshot,
+    query: Query,
+    where: Filter,
+    pool: int,
+    mode: Mode = "hybrid",
+    without: tuple[int, ...] = (),
+) -> Candidates:
     """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs."""
-    excluded = snapshot.out_of_date_today()
+    excluded = snapshot.out_of_date_today() + without
     lexical = snapshot.lexical
     proposals: list[RowArray] = [np.empty(0, dtype=np.int64)]
-    if mode != "dense":
-        proposals.append(lexical.search("words", query.words, pool, where, excluded)[0])
-        proposals.append(lexical.search("grams", query.grams, pool, where, excluded)[0])
-    if query.vector is not None:
-        mask = snapshot.admitted(where, excluded)
-        proposals.append(snapshot.vectors.search(query.vector, pool, mask)[0])
+    for wording in query.wordings:
+        if mode not in {"dense", "grams"}:
+            proposals.append(lexical.search("words", wording.words, pool, where, excluded)[0])
+        if mode not in {"dense", "words"}:
+            proposals.append(lexical.search("grams", wording.grams, pool, where, excluded)[0])
+        if wording.vector is not None:
+            mask = snapshot.admitted(where, excluded)
+            proposals.append(snapshot.vectors.search(wording.vector, pool, mask)[0])
+            proposals.append(_of_other_script(snapshot, wording, mask))
     rows = np.unique(np.concatenate(proposals))
-    dense = snapshot.vectors.score(query.vector, rows) if query.vector is not None else np.zeros(len(rows), np.float32)
-    return Candidates(
-        rows=rows,
-        words=lexical.score("words", query.words, rows),
-        grams=lexical.score("grams", query.grams, rows),
-        dense=dense,
-        words_ceiling=lexical.ceiling("words", query.words),
-        grams_ceiling=lexical.ceiling("grams", query.grams),
-    )
+    words, words_ceiling = _best_score(lexical, "words", [wording.words for wording in query.wordings], rows)
+    grams, grams_ceiling = _best_score(lexical, "grams", [wording.grams for wording in query.wordings], rows)
+    cosines = [snapshot.vectors.score(w.vector, rows) for w in query.wordings if w.vector is not None]
+    dense = np.max(cosines, axis=0) if cosines else np.zeros(len(rows), np.float32)
+    return Candidates(rows, words, grams, dense, words_ceiling, grams_ceiling)
+
+
+def _of_other_script(snapshot: Snapshot, wording: Wording, mask: NDArray[np.bool_] | None) -> RowArray:
+    """Rows in the script that the question is not in: else those in its own could fill the pool."""
+    japanese = snapshot.japanese_rows
+    if wording.vector is None or japanese.all() or not japanese.any():
+        return np.empty(0, dtype=np.int64)
+    other = ~japanese if japanese_share(wording.text) > JAPANESE_QUESTION else japanese
+    return snapshot.vectors.search(wording.vector, _FOREIGN_POOL, other if mask is None else other & mask)[0]
+
+
+def _best_score(
+    lexical: LexicalIndex, stream: Stream, ways: Sequence[tuple[str, ...]], rows: RowArray
+) -> tuple[FloatArray, float]:
+    """BM25 of the rows in the wording that they cover best, in units of the first, and the ceiling of the first."""
+    ceiling = lexical.ceiling(stream, ways[0])
+    best = lexical.score(stream, ways[0], rows)
+    for terms in ways[1:]:
+        other = lexical.ceiling(stream, terms)
+        if ceiling > 0 and other > 0:
+            best = np.maximum(best, lexical.score(stream, terms, rows) * np.float32(ceiling / other))
+    return best, ceiling
 
 
 def _ranked_row(candidates: Candidates, place: int, score: float, query: Query) -> RankedRow:
     parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
-    if query.vector is not None:
+    if query.wordings[0].vector is not None:
         parts["dense"] = float(candidates.dense[place])
     return RankedRow(int(candidates.rows[place]), score, parts)

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kbsearch.embed import text_key
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def make_rows(articles: list[Article]) -> list[Row]:
 
 
 def _row(article: int, passage: Passage, alias: str, text: str) -> Row:
-    return Row(article, passage, alias, text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    return Row(article, passage, alias, text, text_key(text))
 
 
 def analyse_rows(

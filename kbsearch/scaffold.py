@@ -30,6 +30,10 @@ encoder = "e5-small"
 # Languages of the articles. The first is that of an article which does not say `lang:`.
 languages = ["ja", "en"]
 
+# Words that mean the same, a group a line, such as: 返品, 返却
+# Without this, synonyms.txt in the folder of the articles where there is such a file.
+# synonyms = "synonyms.txt"
+
 # How much a matching word counts by where it stands: whole numbers, 0 leaves a part out.
 [weights]
 title = 3

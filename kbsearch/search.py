@@ -20,20 +20,25 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
 from kbsearch.errors import BadQuery, NotFound
 from kbsearch.filters import FilterLike, parse_filter
-from kbsearch.rank import MODES, Mode
-from kbsearch.results import Hit, PassageHit, SearchResult, SectionView, Status
-from kbsearch.retrieve import Query, RankedArticle, best_articles, prepare
+from kbsearch.learned import shipped_models
+from kbsearch.rank import BASELINES, MODES, Mode
+from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
+from kbsearch.retrieve import Query, Ranked, RankedArticle, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS, make_snippet
 from kbsearch.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from kbsearch.learned import Models
     from kbsearch.model import Article, Filter, PassageRow
+    from kbsearch.results import Outcome, Reason
 
 __all__ = ["KnowledgeBase"]
 
@@ -49,8 +54,9 @@ class KnowledgeBase:
         The open parts that answer now, for tools that look inside; replaced as a whole by :meth:`reload`.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, models: Models | None = None) -> None:
         self._store = Store(path)
+        self._given_models = models
         self.snapshot = Snapshot(self._store.open())
         self._reloading = threading.Lock()
 
@@ -67,6 +73,10 @@ class KnowledgeBase:
     def __repr__(self) -> str:
         counts = self.snapshot.generation.manifest["counts"]
         return f"<KnowledgeBase {self._store.root} {self.generation}: {counts['articles']} articles>"
+
+    @property
+    def _models(self) -> Models:
+        return self._given_models or shipped_models()
 
     @property
     def generation(self) -> str:
@@ -92,6 +102,7 @@ class KnowledgeBase:
         filter: FilterLike = None,  # noqa: A002 - the word a caller expects
         mode: Mode = "hybrid",
         snippet_chars: int = DEFAULT_CHARS,
+        explain: bool = False,
     ) -> SearchResult:
         """Answer a question with ranked articles.
 
@@ -108,6 +119,8 @@ class KnowledgeBase:
             ``"hybrid"``, or one leg alone: ``"lexical"`` needs no encoder, ``"dense"`` no words.
         snippet_chars
             Longest snippet in characters, 1 and up.
+        explain
+            Give each hit its ``reasons``; in the mode ``"hybrid"`` only, and at the price of a second ranking.
 
         Returns
         -------
@@ -123,10 +136,15 @@ class KnowledgeBase:
         snapshot = self.snapshot
         with snapshot.generation.blamed():
             query = prepare(snapshot, question, mode)
-            articles = best_articles(snapshot, query, where, mode, k)
-            hits = _present(snapshot, query, articles, snippet_chars)
+            ranked = best_articles(snapshot, self._models, query, where, mode, k)
+            reasons = reasons_of(snapshot, self._models, query, where) if explain and mode == "hybrid" else {}
+            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons)
+        outcome, confidence = _judged(snapshot, ranked, mode)
         took_ms = (time.perf_counter() - started) * 1000
-        return SearchResult(question, hits, took_ms, snapshot.generation.name)
+        return SearchResult(
+            query=question, hits=hits, outcome=outcome, confidence=confidence, understood=query.understood,
+            took_ms=took_ms, generation=snapshot.generation.name,
+        )  # fmt: skip
 
     def ranking(
         self,
@@ -135,13 +153,21 @@ class KnowledgeBase:
         *,
         filter: FilterLike = None,  # noqa: A002 - as in search
         mode: Mode = "hybrid",
-    ) -> tuple[str, ...]:
-        """Ids of the k best articles, as :meth:`search` ranks them, without fetching anything to show."""
-        where = _checked(question, k, filter, mode, DEFAULT_CHARS)
+        without: Collection[str] = (),
+    ) -> Ranking:
+        """The k best articles, as :meth:`search` ranks them, without fetching anything to show.
+
+        Besides the modes of :meth:`search` it takes those of :data:`kbsearch.rank.BASELINES`, for comparisons.
+        Articles whose ids are in ``without`` take no part, as if they had never been written.
+        """
+        where = _checked(question, k, filter, mode, DEFAULT_CHARS, MODES + BASELINES)
         snapshot = self.snapshot
         with snapshot.generation.blamed():
-            articles = best_articles(snapshot, prepare(snapshot, question, mode), where, mode, k)
-            return tuple(snapshot.article_ids[article.number] for article in articles)
+            hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in without)
+            query = prepare(snapshot, question, mode)
+            ranked = best_articles(snapshot, self._models, query, where, mode, k, hidden)
+            ids = tuple(snapshot.article_ids[article.number] for article in ranked.articles)
+        return Ranking(ids, *_judged(snapshot, ranked, mode))
 
     def prepare(self, question: str, mode: Mode = "hybrid") -> Query:
         """The question as the legs see it: its terms and its vector."""
@@ -181,24 +207,47 @@ class KnowledgeBase:
             return _status(self.snapshot, str(self._store.root))
 
 
-def _checked(question: str, k: int, given: FilterLike, mode: str, snippet_chars: int) -> Filter:
+def _checked(
+    question: str, k: int, given: FilterLike, mode: str, snippet_chars: int, known: Sequence[str] = MODES
+) -> Filter:
     if not isinstance(question, str):
         raise BadQuery(f"A question is a text, not {type(question).__name__}.")
     if not isinstance(k, int) or k < 1:
         raise BadQuery(f"k is the number of articles wanted, 1 or more, not {k!r}.")
-    if mode not in MODES:
-        raise BadQuery(f"There is no mode “{mode}”. Known are: {', '.join(MODES)}.")
+    if mode not in known:
+        raise BadQuery(f"There is no mode “{mode}”. Known are: {', '.join(known)}.")
     if not isinstance(snippet_chars, int) or snippet_chars < 1:
         raise BadQuery(f"snippet_chars is a number of characters, 1 or more, not {snippet_chars!r}.")
     return parse_filter(given)
 
 
-def _present(snapshot: Snapshot, query: Query, articles: list[RankedArticle], snippet_chars: int) -> tuple[Hit, ...]:
+def _judged(snapshot: Snapshot, ranked: Ranked, mode: Mode) -> tuple[Outcome, float | None]:
+    """Outcome and confidence, by what the build found when it questioned its own articles."""
+    if not ranked.articles:
+        return "hand_over", 0.0 if mode == "hybrid" else None
+    if ranked.log_odds is None:
+        return "choose", None
+    calibration = snapshot.generation.manifest["calibration"]
+    first, few = (
+        Calibration(**calibration[name]).probability(value)
+        for name, value in zip(("first", "few"), ranked.log_odds, strict=True)
+    )
+    return outcome_of(first, few), first
+
+
+def _present(
+    snapshot: Snapshot,
+    query: Query,
+    articles: Sequence[RankedArticle],
+    snippet_chars: int,
+    reasons: Mapping[int, tuple[Reason, ...]],
+) -> tuple[Hit, ...]:
     """Fetch the page that is shown, in one go, and cut its snippets."""
     shown = [ranked.row for article in articles for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]]
     passages = snapshot.content.passage_rows(shown)
-    words = {term: snapshot.lexical.idf("words", term) for term in set(query.words)}
-    grams = {term: snapshot.lexical.idf("grams", term) for term in set(query.grams)}
+    asked = query.wordings
+    words = {term: idf for way in asked for term, idf in snapshot.lexical.idfs("words", way.words).items()}
+    grams = {term: idf for way in asked for term, idf in snapshot.lexical.idfs("grams", way.grams).items()}
     hits = []
     for number, article in enumerate(articles, start=1):
         best = passages[article.rows[0].row]
@@ -208,7 +257,7 @@ def _present(snapshot: Snapshot, query: Query, articles: list[RankedArticle], sn
                 rank=number, article_id=best.article_id, section_id=best.section_id, title=best.title,
                 heading=best.heading, snippet=snippet.text, marks=snippet.marks, score=article.score,
                 parts=article.rows[0].parts, path=best.path, lines=best.lines,
-                passages=_passages(article, passages),
+                passages=_passages(article, passages), reasons=reasons.get(article.number, ()),
             )
         )  # fmt: skip
     return tuple(hits)
@@ -270,6 +319,7 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         categories=dict(content.facet("category")),
         encoder=manifest["encoder"]["name"],
         dense=manifest["dense"],
+        calibration=manifest["calibration"],
         fingerprints=manifest["fingerprints"],
         bytes=sum(size for size, _ in manifest["files"].values()),
         warnings=tuple(content.warnings()),

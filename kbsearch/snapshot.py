@@ -9,10 +9,11 @@ Never: keep anything of a question here but what the next one would compute agai
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -22,8 +23,10 @@ from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
 from kbsearch.fields import SLOTS, FieldIndex
 from kbsearch.lexical import LexicalIndex
+from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
-from kbsearch.vector import DenseReport, VectorIndex
+from kbsearch.vector import DenseReport, VectorIndex, map_vectors
+from kbsearch.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -36,10 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["Snapshot", "today"]
 
 _Value = TypeVar("_Value")
+_SAMPLE: Final = 300
 
 
 class Snapshot:
-    """See the module.
+    """See the module. Who has the encoder at hand gives it; otherwise the first question loads it.
 
     Raises
     ------
@@ -47,7 +51,9 @@ class Snapshot:
         When this installation would cut words, or later encode, otherwise than the build did.
     """
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, encoder: Encoder | None = None) -> None:
+        if encoder is not None:
+            self.encoder = encoder
         found = generation.manifest["fingerprints"]["analyser"]
         if found != fingerprint():
             raise IndexIncompatible("text analyser", found, fingerprint())
@@ -76,12 +82,60 @@ class Snapshot:
         return load_column(self.generation.files.japanese_column, np.bool_, articles)
 
     @cached_property
+    def group(self) -> NDArray[np.int32]:
+        """Number of the article that each is a version of: translations have that of their source."""
+        self.generation.check_present()
+        articles = self.generation.manifest["counts"]["articles"]
+        return load_column(self.generation.files.group_column, np.int32, articles)
+
+    @cached_property
     def fields(self) -> FieldIndex:
         """Terms of title, heading and alias of each row."""
         self.generation.check_present()
         files, rows = self.generation.files, self.generation.manifest["counts"]["passages"]
         offsets = load_column(files.field_offsets, np.int64, rows * len(SLOTS) + 1)
         return FieldIndex(load_column(files.field_terms, np.uint32), offsets)
+
+    @cached_property
+    def synonyms(self) -> Synonyms:
+        """Words that mean the same here."""
+        self.generation.check_present()
+        file = self.generation.files.synonyms
+        try:
+            rules = json.loads(file.read_text("utf-8"))
+        except ValueError as error:
+            raise IndexCorrupt(file, "rules of synonyms as JSON", str(error)) from error
+        return Synonyms(rules)
+
+    @cached_property
+    def title_vectors(self) -> FloatArray:
+        """Vectors of the titles by article number, float32 of shape (articles, dimension)."""
+        self.generation.check_present()
+        vectors = map_vectors(self.generation.files.title_vectors)
+        articles = self.generation.manifest["counts"]["articles"]
+        if len(vectors) != articles:
+            raise IndexCorrupt(self.generation.files.title_vectors, f"{articles} vectors", str(len(vectors)))
+        return vectors
+
+    @cached_property
+    def japanese_rows(self) -> NDArray[np.bool_]:
+        """Whether each row is of a Japanese article."""
+        return self.is_japanese[self.article_of_row]
+
+    @cached_property
+    def samples(self) -> tuple[FloatArray, FloatArray]:
+        """Vectors of some rows spread over the corpus: of articles in another script than Japanese, and of Japanese."""
+        chosen = []
+        for rows in (np.flatnonzero(~self.japanese_rows), np.flatnonzero(self.japanese_rows)):
+            some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE), dtype=np.int64)] if len(rows) else rows
+            chosen.append(np.ascontiguousarray(self.vectors.vectors[some]))
+        return chosen[0], chosen[1]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Words of the knowledge base, for questions with a slip."""
+        self.generation.check_present()
+        return Vocabulary(self.generation.files.vocabulary)
 
     @cached_property
     def vectors(self) -> VectorIndex:
@@ -107,6 +161,11 @@ class Snapshot:
     def encode(self, text: str) -> FloatArray:
         """Vector of a question; one that was asked lately is not encoded again."""
         return self._memory.get(("encode", text), lambda: self.encoder.encode_query(text))
+
+    def pieces(self, word: str) -> int:
+        """Into how many pieces the encoder's tokenizer cuts a word that stands behind another; common ones stay one."""
+        before = "x " if word.isascii() else "。"
+        return self.encoder.count_tokens(before + word) - self.encoder.count_tokens(before)
 
     def out_of_date_today(self) -> tuple[int, ...]:
         """Numbers of the published articles that are not valid today."""

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"
@@ -82,6 +82,16 @@ class Files:
         return self.folder / "vectors.npy"
 
     @property
+    def title_vectors(self) -> Path:
+        """The vectors of the articles' titles, by article number."""
+        return self.folder / "title_vectors.npy"
+
+    @property
+    def probes(self) -> Path:
+        """Vectors that the calibration needed, by key, for the next build; see :mod:`kbsearch.calibration`."""
+        return self.folder / "probes.npz"
+
+    @property
     def graph(self) -> Path:
         """The derived index of the dense leg; missing when an exact scan is enough."""
         return self.folder / "dense.faiss"
@@ -97,9 +107,24 @@ class Files:
         return self.folder / "columns" / "field_offsets.npy"
 
     @property
+    def vocabulary(self) -> Path:
+        """The words of all rows; see :mod:`kbsearch.vocabulary`."""
+        return self.folder / "vocabulary.marisa"
+
+    @property
+    def synonyms(self) -> Path:
+        """The rules of :mod:`kbsearch.synonyms`, as JSON."""
+        return self.folder / "synonyms.json"
+
+    @property
     def japanese_column(self) -> Path:
         """Whether each article is Japanese, bool, by article number."""
         return self.folder / "columns" / "japanese.npy"
+
+    @property
+    def group_column(self) -> Path:
+        """Number of the article that each is a version of, int32, by article number."""
+        return self.folder / "columns" / "group.npy"
 
     @property
     def article_column(self) -> Path:
@@ -178,6 +203,16 @@ class Generation:
         return found
 
 
+class _Unfinished(Generation):
+    """The parts of a draft, to be looked at before they are published."""
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        super().__init__(folder, {**manifest, "files": {}}, os.open(folder, os.O_RDONLY | os.O_CLOEXEC))
+
+    def check_present(self) -> None:
+        """They are ours alone."""
+
+
 class Draft:
     """A generation that is being written; see :meth:`Store.writing`."""
 
@@ -187,6 +222,10 @@ class Draft:
         self._number = number
         self.files = Files(folder)
         self.files.article_column.parent.mkdir()
+
+    def unfinished(self, manifest: Mapping[str, Any]) -> Generation:
+        """What is written so far, opened as a generation is; to be closed before publishing."""
+        return _Unfinished(self._folder, manifest)
 
     def publish(self, manifest: Mapping[str, Any]) -> str:
         """Make it the current generation; returns its name.

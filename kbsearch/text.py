@@ -31,8 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sudachipy import Dictionary, Tokenizer
+    from sudachipy import Morpheme as SudachiMorpheme
 
-__all__ = ["VERSION", "Analysis", "Span", "Tokens", "analyse", "fingerprint", "japanese_share", "normalise"]
+__all__ = [
+    "VERSION",
+    "Analysis",
+    "Morpheme",
+    "Span",
+    "Tokens",
+    "analyse",
+    "fingerprint",
+    "hiragana",
+    "japanese_share",
+    "morphemes",
+    "normalise",
+]
 
 VERSION = 3
 
@@ -84,6 +97,38 @@ class Analysis:
 
     words: Tokens
     grams: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Morpheme:
+    """A piece of a Japanese run as the dictionary reads it.
+
+    ``surface`` is ``text[start:end]`` of the normalised text. ``reading`` is in hiragana, ``""`` when the dictionary
+    has none. ``form`` is the normalised form that names the word. ``content`` is False for particles, auxiliaries and
+    the like, which are no term; ``kind`` is the part of speech, in the dictionary's own Japanese words.
+    """
+
+    surface: str
+    start: int
+    end: int
+    reading: str
+    form: str
+    kind: tuple[str, ...]
+    content: bool
+
+
+def morphemes(normal: str) -> tuple[Morpheme, ...]:
+    """Read the Japanese runs of a text that :func:`normalise` gave; other characters are in no morpheme."""
+    found: list[Morpheme] = []
+    for match in _RUN.finditer(normal):
+        if match.lastgroup == "ja":
+            found += _japanese_morphemes(match.group(), match.start(), _lead(normal, match.start()))
+    return tuple(found)
+
+
+def hiragana(text: str) -> str:
+    """Katakana as hiragana, character by character; everything else as it is."""
+    return text.translate(_KATA_TO_HIRA)
 
 
 def analyse(text: str) -> Analysis:
@@ -183,15 +228,31 @@ def _lead(normal: str, start: int) -> str:
 
 
 def _japanese_words(run: str, offset: int, lead: str) -> Iterator[tuple[str, int, int]]:
+    for morpheme, shift in _read(run, offset, lead):
+        if morpheme.part_of_speech()[0] in _SKIPPED_POS:
+            continue  # the lead, too
+        form = "".join(morpheme.normalized_form().lower().split())
+        if form and form not in _SKIPPED_FORMS:
+            yield form[:_MAX_TERM_CHARS], shift + morpheme.begin(), shift + morpheme.end()
+
+
+def _japanese_morphemes(run: str, offset: int, lead: str) -> Iterator[Morpheme]:
+    for morpheme, shift in _read(run, offset, lead):
+        start, end = shift + morpheme.begin(), shift + morpheme.end()
+        if start < offset:
+            continue  # the lead
+        kind = tuple(morpheme.part_of_speech())
+        form = "".join(morpheme.normalized_form().lower().split())
+        content = bool(form) and kind[0] not in _SKIPPED_POS and form not in _SKIPPED_FORMS
+        yield Morpheme(morpheme.surface(), start, end, hiragana(morpheme.reading_form()), form, kind, content)
+
+
+def _read(run: str, offset: int, lead: str) -> Iterator[tuple[SudachiMorpheme, int]]:
+    """SudachiPy's morphemes, the lead's included, each with what its places lack to those of the text."""
     tokenizer = _sudachi()
     for base in range(0, len(run), _SUDACHI_CHARS):
-        shift = offset + base - len(lead)
         for morpheme in tokenizer.tokenize(lead + run[base : base + _SUDACHI_CHARS]):
-            if morpheme.part_of_speech()[0] in _SKIPPED_POS:
-                continue  # the lead, too
-            form = "".join(morpheme.normalized_form().lower().split())
-            if form and form not in _SKIPPED_FORMS:
-                yield form[:_MAX_TERM_CHARS], shift + morpheme.begin(), shift + morpheme.end()
+            yield morpheme, offset + base - len(lead)
         lead = ""
 
 

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["FLAT_LIMIT", "DenseReport", "VectorIndex", "cosine_statistics", "write_graph", "write_vectors"]
+__all__ = [
+    "FLAT_LIMIT",
+    "DenseReport",
+    "VectorIndex",
+    "cosine_statistics",
+    "map_vectors",
+    "write_graph",
+    "write_vectors",
+]
 
 FLAT_LIMIT: Final = 50_000
 """Passages up to which an exact scan is fast enough: about 7 ms a question at 384 dimensions on one core."""
@@ -115,7 +123,7 @@ class VectorIndex:
     """
 
     def __init__(self, vectors_file: Path, graph_file: Path, report: DenseReport) -> None:
-        self.vectors: FloatArray = _map_vectors(vectors_file)
+        self.vectors: FloatArray = map_vectors(vectors_file)
         self._flat = _exact(self.vectors)
         self._graph = _open_graph(graph_file, self._flat) if report.kind == "hnsw" else None
 
@@ -223,7 +231,14 @@ def _best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatAr
     return rows[order].astype(np.int64, copy=False), scores[order]
 
 
-def _map_vectors(file: Path) -> FloatArray:
+def map_vectors(file: Path) -> FloatArray:
+    """Vectors as :func:`write_vectors` left them, memory-mapped; float32, shape (n, dimension).
+
+    Raises
+    ------
+    IndexCorrupt
+        When the file is anything else.
+    """
     try:
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python

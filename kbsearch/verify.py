@@ -75,7 +75,7 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
         error[leg] = max(error[leg], found[1])
 
     for done, question in enumerate(questions, start=1):
-        query = kb.prepare(question)
+        query = kb.prepare(question).wordings[0]
         for stream in streams:
             terms = query.words if stream == "words" else query.grams
             expected = oracles[stream].scores(terms)

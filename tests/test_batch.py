@@ -30,7 +30,7 @@ class Remembering:
         if question == "broken":
             raise EncoderUnavailable("e5-small", "it is gone", "Install it.")
         self.asked.append((question, options))
-        return SearchResult(question, (), 1.5, "gen-000001")
+        return SearchResult(question, (), "choose", 0.25, "返品", 1.5, "gen-000001")
 
 
 def run(lines: list[str], given: dict[str, Any] | None = None, **options: Any) -> tuple[list[Any], Remembering]:
@@ -43,7 +43,11 @@ def line(**entry: Any) -> str:
 
 
 def answer(query_id: Any, query: str) -> dict[str, Any]:
-    return {"id": query_id, "query": query, "hits": [], "took_ms": 1.5, "generation": "gen-000001", "version": 1}
+    judged = {"outcome": "choose", "confidence": 0.25, "understood": "返品"}
+    return {
+        "id": query_id, "query": query, **judged,
+        "hits": [], "took_ms": 1.5, "generation": "gen-000001", "version": 1,
+    }  # fmt: skip
 
 
 def test_each_line_is_answered_in_order() -> None:
@@ -82,7 +86,8 @@ def test_a_bad_line_is_answered_by_its_error_and_the_next_is_taken(
     answers, _ = run([line(id="a", text="返品"), "\n", bad, line(id="b", text="送料")])
     assert [answers[0], answers[2]] == [answer("a", "返品"), answer("b", "送料")]
     error = answers[1].pop("error")
-    assert answers[1] == {**answer(query_id, ""), "query": query, "hits": [], "took_ms": 0.0}
+    unjudged = {"outcome": "hand_over", "confidence": None, "understood": None}
+    assert answers[1] == {**answer(query_id, ""), **unjudged, "query": query, "hits": [], "took_ms": 0.0}
     assert error.startswith("line 3: ")  # blank lines count
     assert says in error
 

@@ -22,6 +22,7 @@ articles = "docs"
 index = "out/help"
 encoder = "sentence-transformers:from-file"
 languages = ["ja", "EN"]
+synonyms = "words/synonyms.txt"
 
 [weights]
 title = 5
@@ -47,7 +48,9 @@ def settle(
 
 
 def test_without_anything_the_defaults_count(folder: Path) -> None:
-    assert settle(folder) == Settings(Path("articles"), Path("indexes/help"), "e5-small", (), Weights(3, 2, 3, 1), None)
+    assert settle(folder) == Settings(
+        Path("articles"), Path("indexes/help"), "e5-small", (), None, Weights(3, 2, 3, 1), None
+    )
 
 
 def test_a_file_beats_the_defaults_and_its_paths_are_its_own(folder: Path) -> None:
@@ -56,6 +59,7 @@ def test_a_file_beats_the_defaults_and_its_paths_are_its_own(folder: Path) -> No
         index=folder / "out/help",
         encoder="sentence-transformers:from-file",
         languages=("ja", "en"),
+        synonyms=folder / "words/synonyms.txt",
         weights=Weights(title=5, heading=2, alias=3, body=0),
         file=folder / FILE_NAME,
     )
@@ -70,6 +74,7 @@ ENVIRONMENT = {
     "KBSEARCH_INDEX": "env-index",
     "KBSEARCH_ENCODER": "env-encoder",
     "KBSEARCH_LANGUAGES": "EN, fr ja",
+    "KBSEARCH_SYNONYMS": "env-synonyms.txt",
     "KBSEARCH_WEIGHTS": "title=7, body=2",
 }
 
@@ -80,14 +85,16 @@ def test_the_environment_beats_the_file_and_its_paths_are_the_working_folder_s(f
         index=Path("env-index"),
         encoder="env-encoder",
         languages=("en", "fr", "ja"),
+        synonyms=Path("env-synonyms.txt"),
         weights=Weights(title=7, heading=2, alias=3, body=2),
         file=folder / FILE_NAME,
     )
 
 
 def test_an_option_beats_the_environment(folder: Path) -> None:
-    found = settle(folder, FULL, ENVIRONMENT, articles=Path("here"), index=Path("there"), encoder="other")
-    assert (found.articles, found.index, found.encoder) == (Path("here"), Path("there"), "other")
+    given = {"articles": Path("here"), "index": Path("there"), "encoder": "other", "synonyms": Path("mine.txt")}
+    found = settle(folder, FULL, ENVIRONMENT, **given)
+    assert {name: getattr(found, name) for name in given} == given
     assert found.languages == ("en", "fr", "ja")
 
 
@@ -131,11 +138,13 @@ def test_a_byte_order_mark_does_no_harm(folder: Path) -> None:
         ("articles = ", "Invalid value"),
         ("x" * 3, "Expected '='"),
         (b"encoder = '\xff'", "utf-8"),
-        ('encoding = "e5"', "unknown setting “encoding”; known are articles, index, encoder, languages, weights"),
+        ('encoding = "e5"', "unknown setting “encoding”; known are articles, index, encoder, languages, synonyms"),
         ("[weight]\ntitle = 1", "unknown setting “weight”"),
         ("articles = 3", "articles must be a text, not 3"),
         ('index = ""', "index must be a text"),
         ('encoder = ["e5-small"]', "encoder must be a text"),
+        ("synonyms = true", "synonyms must be a text, not True"),
+        ('synonyms = ""', "synonyms must be a text"),
         ('languages = "ja"', "languages must be a list"),
         ('languages = ["ja", 3]', "languages must be a list"),
         ('languages = [""]', "languages must be a list"),
@@ -191,6 +200,7 @@ def test_init_writes_settings_that_load_and_an_article_that_parses(tmp_path: Pat
     assert found.index == config.parent / "indexes" / "help"
     assert found.encoder == Settings().encoder
     assert found.weights == Weights()
+    assert found.synonyms is None, "synonyms.txt of the folder is taken up by itself"
     parsed, warnings = parse_article(
         article.read_bytes(), article.relative_to(found.articles).as_posix(), default_lang="",
         count_tokens=len, max_tokens=512, target_tokens=256,
@@ -202,10 +212,14 @@ def test_init_writes_settings_that_load_and_an_article_that_parses(tmp_path: Pat
 
 
 def test_the_written_settings_show_every_setting(tmp_path: Path) -> None:
-    text = write_scaffold(tmp_path)[0].read_text("utf-8")
+    """That of the synonyms behind a comment sign: there is no such file yet."""
+    config = write_scaffold(tmp_path)[0]
+    text = config.read_text("utf-8").replace("\n# synonyms = ", "\nsynonyms = ")
     names = [field.name for field in fields(Settings) if field.name != "file"]
     assert [name for name in names if f"\n{name} = " not in text and f"\n[{name}]" not in text] == []
     assert [part.name for part in fields(Weights) if f"\n{part.name} = " not in text] == []
+    config.write_text(text, "utf-8")
+    assert load_settings({}, {}, tmp_path).synonyms == tmp_path / "synonyms.txt"
 
 
 @pytest.mark.parametrize("existing", [FILE_NAME, "articles/returns/shipping-cost.ja.md"])

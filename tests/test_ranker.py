@@ -16,11 +16,14 @@ from kbsearch.columns import load_column, save_column
 from kbsearch.errors import IndexCorrupt
 from kbsearch.features import NAMES, Question, article_features
 from kbsearch.fields import SLOTS, FieldIndex, Overlap, pack_fields
+from kbsearch.learned import shipped_models
 from kbsearch.rank import Candidates
-from kbsearch.ranker import Ranker, shipped_ranker
+from kbsearch.ranker import Ranker
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kbsearch.model import FloatArray
 
 MATCHES = [name for name in NAMES[:13] if name != "cosine_second"]
 
@@ -98,15 +101,22 @@ def pool(words: list[float], dense: list[float]) -> Candidates:
     )
 
 
+def titles(*cosines: float) -> FloatArray:
+    return np.array(cosines, dtype=np.float32)
+
+
 def no_overlap(n: int) -> Overlap:
     return Overlap(np.zeros((n, 6), dtype=np.float32), np.zeros((n, 6), dtype=np.float32))
 
 
 def test_an_article_has_the_best_of_its_rows_in_each_measure() -> None:
     """Article 4 has the rows 0 and 2; its words come from one and its cosine from the other."""
-    question = Question(japanese=1.0, distinct_grams=7, cosine_mean=0.8, cosine_spread=0.05)
+    backgrounds = ((0.6, 0.1), (0.75, 0.05))  # article 4 is in English
+    question = Question(1.0, distinct_grams=7, cosines=(0.8, 0.05), title_cosines=(0.7, 0.1), backgrounds=backgrounds)
     articles, japanese = np.array([4, 1, 4], dtype=np.int32), np.array([True] * 4 + [False])
-    found, features = article_features(pool([5, 2, 1], [0.82, 0.85, 0.90]), no_overlap(3), articles, japanese, question)
+    found, features = article_features(
+        pool([5, 2, 1], [0.82, 0.85, 0.90]), no_overlap(3), articles, titles(0.95, 0.75), japanese, question
+    )
     assert found.tolist() == [1, 4]
     row = dict(zip(NAMES, features[1].tolist(), strict=True))
     assert row["cosine"] == pytest.approx((0.90 - 0.8) / 0.05, rel=1e-4)
@@ -115,17 +125,22 @@ def test_an_article_has_the_best_of_its_rows_in_each_measure() -> None:
     assert (row["cosine_gap"], row["words_gap"]) == (0, 0)
     assert (row["words_standing"], row["cosine_standing"]) == (pytest.approx(1 / 10), pytest.approx(1 / 10))
     assert (row["same_script"], row["question_terms"]) == (0, pytest.approx(math.log(1 + 7)))
+    assert (row["title_cosine"], row["title_cosine_gap"]) == (pytest.approx(0.5, rel=1e-4), pytest.approx(-2, rel=1e-4))
     other = dict(zip(NAMES, features[0].tolist(), strict=True))
+    assert (row["cosine_language"], row["cosine_language_gap"]) == (pytest.approx(3, rel=1e-4), 0)
+    assert other["cosine_language"] == pytest.approx(2, rel=1e-4)
+    assert other["cosine_language_gap"] == pytest.approx(-1, rel=1e-4)
+    assert (other["title_cosine"], other["title_cosine_gap"]) == (pytest.approx(2.5, rel=1e-4), 0)
     assert other["words_gap"] == pytest.approx(2 / 10 - 5 / 10)
     assert (other["same_script"], other["cosine_second"]) == (1, 0)
 
 
 def test_an_empty_pool_has_no_features_and_no_scores() -> None:
-    question = Question(0.0, 0, 0.8, 0.05)
-    empty = pool([], [])
-    found, features = article_features(empty, no_overlap(0), np.array([], dtype=np.int32), np.array([True]), question)
+    question = Question(0.0, 0, (0.8, 0.05), (0.7, 0.1), ((0.8, 0.05), (0.8, 0.05)))
+    nothing, japanese = np.array([], dtype=np.int32), np.array([True])
+    found, features = article_features(pool([], []), no_overlap(0), nothing, titles(), japanese, question)
     assert (found.shape, features.shape) == ((0,), (0, len(NAMES)))
-    assert shipped_ranker().score(features).shape == (0,)
+    assert shipped_models().ranker.score(features).shape == (0,)
 
 
 def model_file() -> dict[str, Any]:
@@ -143,7 +158,8 @@ def test_the_trees_give_what_a_walk_by_hand_gives(values: list[float]) -> None:
             node = tree["left"][node] if goes_left else tree["right"][node]
         total += tree["value"][node]
     total += 1e-3 * sum(values[NAMES.index(name)] for name in ("cosine", "words", "grams"))
-    assert float(shipped_ranker().score(np.array([values], dtype=np.float32))[0]) == pytest.approx(total, abs=1e-4)
+    score = float(shipped_models().ranker.score(np.array([values], dtype=np.float32))[0])
+    assert score == pytest.approx(total, abs=1e-4)
 
 
 @given(
@@ -154,7 +170,7 @@ def test_the_trees_give_what_a_walk_by_hand_gives(values: list[float]) -> None:
 def test_a_better_match_never_scores_lower(values: list[float], name: str, gain: float) -> None:
     better = list(values)
     better[NAMES.index(name)] += gain
-    low, high = shipped_ranker().score(np.array([values, better], dtype=np.float32))
+    low, high = shipped_models().ranker.score(np.array([values, better], dtype=np.float32))
     assert high >= low - 1e-6
 
 

@@ -89,7 +89,7 @@ def test_the_lines_of_a_hit_hold_its_text(kb: KnowledgeBase) -> None:
             rows = (ARTICLES / hit.path).read_text("utf-8").split("\n")
             source = "".join(rows[hit.lines[0] - 1 : hit.lines[1]])
             first_word = hit.passages[0].text.split("\n")[-1].split("|")[0].strip("-[] ")[:4]
-            assert first_word in source or first_word in "Warning注意: Note補足:"
+            assert first_word in source or first_word in "Warning注意: Note補足: Caution: "
 
 
 def test_a_second_build_without_a_change_publishes_nothing(report: BuildReport) -> None:

@@ -11,6 +11,7 @@ Never: load an encoder's library when this package is imported; that costs from 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import Encoder
 
-__all__ = ["DEFAULT", "load_encoder"]
+__all__ = ["DEFAULT", "load_encoder", "text_key"]
 
 DEFAULT = "e5-small"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -72,3 +73,8 @@ def _load(name: str, threads: int | None, on_convert: Callable[[str, int, int], 
     from kbsearch.embed import st
 
     return st.load(model, threads)
+
+
+def text_key(text: str) -> str:
+    """SHA-256 of what an encoder reads: the same text has the same vector, whatever it stands for."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,344 @@
+"""A build questions its own articles, to learn how far its confidence can be believed on them.
+
+Titles, headings (the questions of FAQ units among them) and aliases are asked as questions, each with itself withheld
+from its article, so that the answer must be found in the rest, and some also with the whole article withheld, so that
+there is no answer. A few questions about other things altogether are asked too. What the models of
+:mod:`kbsearch.confidence` say is then laid beside what came true, and a :class:`~kbsearch.confidence.Calibration` is
+fitted that brings both together.
+
+A text asked with itself withheld is harder to answer than what customers ask, in every knowledge base. How much harder
+was measured where there are judged questions (``typical`` of the model), so only what these articles have beyond that
+corrects the confidence; and a prior holds the fit near the typical one, since a few dozen questions may not overturn
+what was learnt from thousands.
+
+Use: ``calibrate(snapshot, models, articles, rows, weights, encode)`` on the finished parts of a build; the result goes
+into the manifest. A knowledge base with too few such questions keeps the shipped probabilities, and the result says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from kbsearch.confidence import CHOICES, Calibration, head_features
+from kbsearch.embed import text_key
+from kbsearch.features import article_features
+from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
+from kbsearch.measures import expected_calibration_error, reliability
+from kbsearch.model import Filter
+from kbsearch.rank import order
+from kbsearch.retrieve import POOL, candidates, overlap_of, prepare, question_of, title_cosines
+from kbsearch.text import analyse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from kbsearch.fields import Overlap
+    from kbsearch.learned import Models
+    from kbsearch.lexical import Stream
+    from kbsearch.model import Article, FloatArray, Progress, Weights
+    from kbsearch.rank import Candidates
+    from kbsearch.retrieve import Query
+    from kbsearch.rows import Row
+    from kbsearch.snapshot import Snapshot
+
+__all__ = ["calibrate"]
+
+_Field = Literal["title", "heading", "alias"]
+
+_FEWEST: Final = 40  # questions of its own; below, the shipped calibration stands
+_MOST: Final = 120
+_LEAST_TERMS: Final = 2
+_EDITED_ROWS: Final = 3  # of an article whose text changes by what is withheld
+_EVERY_REMOVED: Final = 3  # so many questions have one that is also asked without its article
+_EVERY_FOREIGN: Final = 10  # and one about something else
+_PRIOR: Final = 100.0
+_NEWTON_STEPS: Final = 30
+_SETTLED: Final = 1e-6
+_SLOTS: Final = {"title": (0, 2), "heading": (2, 4)}  # of kbsearch.fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A text of an article, to be asked as a question."""
+
+    text: str
+    article: int
+    field: _Field
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Log-odds of both heads, and what came true."""
+
+    log_odds: tuple[float, float]
+    true: tuple[bool, bool]
+
+
+def calibrate(
+    snapshot: Snapshot,
+    models: Models,
+    articles: Sequence[Article],
+    rows: Sequence[Row],
+    weights: Weights,
+    encode: Callable[[Mapping[str, str]], Mapping[str, FloatArray]],
+    tell: Progress,
+) -> dict[str, Any]:
+    """Question the articles and fit the calibration.
+
+    Parameters
+    ----------
+    snapshot
+        The parts of the build.
+    articles, rows
+        As they were indexed, by number.
+    weights
+        How often the terms of each part were counted.
+    encode
+        Gives the vectors, by :func:`kbsearch.embed.text_key`, of texts by that key.
+    tell
+        Told of the stage ``calibrate``.
+
+    Returns
+    -------
+    dict
+        ``basis`` (``"own"`` or ``"shipped"``), ``questions``, ``first`` and ``few`` (slope and shift, as
+        :meth:`Calibration.probability` applies them). An own one also has what fits the questions asked by themselves
+        (``asked``), and for the first article and these questions the expected calibration error (``ece``) and the
+        ``reliability`` table, a row a bin: mean confidence, share right, questions.
+    """
+    probes = _probes(articles, rows)
+    if len(probes) < _FEWEST:
+        shipped = asdict(Calibration())
+        return {"basis": "shipped", "questions": len(probes), "first": shipped, "few": shipped}
+    bench = _Bench(snapshot, models, articles, rows, weights)
+    vectors = encode({text_key(text): text for probe in probes for _, text in bench.edited_texts(probe)})
+    outcomes: list[_Outcome] = []
+    for done, probe in enumerate(probes, start=1):
+        outcomes += bench.ask(probe, vectors, removed=done % _EVERY_REMOVED == 0)
+        tell("calibrate", done, len(probes))
+    outcomes += bench.ask_foreign(len(probes) // _EVERY_FOREIGN)
+    found: dict[str, Any] = {"basis": "own", "questions": len(probes), "asked": {}}
+    for place, name in enumerate(("first", "few")):
+        odds = np.array([outcome.log_odds[place] for outcome in outcomes])
+        true = np.array([outcome.true[place] for outcome in outcomes], dtype=np.float64)
+        typical = models.confidence.typical[name]
+        found["asked"][name] = asdict(_fit(odds, true, typical, 1.0))
+        fitted = _fit(odds, true, typical, _PRIOR)
+        found[name] = asdict(fitted.beyond(typical))
+        if name == "first":
+            sure = [fitted.probability(value) for value in odds]
+            found["ece"] = round(expected_calibration_error(sure, true), 4)
+            found["reliability"] = [[round(value, 4) for value in one_bin] for one_bin in reliability(sure, true)]
+    return found
+
+
+def _probes(articles: Sequence[Article], rows: Sequence[Row]) -> list[_Probe]:
+    """What can be asked, a fixed sample of it: the same articles give the same questions."""
+    found: dict[tuple[_Field, str], set[int]] = defaultdict(set)
+    for row in rows:
+        article = articles[row.article]
+        if row.alias:
+            found["alias", row.alias].add(row.article)
+        else:
+            found["title", article.title].add(row.article)
+            if row.passage.headings and row.passage.headings[-1] != article.title:
+                found["heading", row.passage.headings[-1]].add(row.article)
+    single = [_Probe(text, min(numbers), field) for (field, text), numbers in found.items() if len(numbers) == 1]
+    asking = [probe for probe in single if _asks(probe, articles[probe.article])]
+    asking.sort(key=lambda probe: hashlib.sha256(f"{probe.field} {probe.text}".encode("utf-8", "replace")).digest())
+    by_field = {field: [probe for probe in asking if probe.field == field] for field in ("title", "heading", "alias")}
+    chosen: list[_Probe] = []
+    while len(chosen) < _MOST and any(by_field.values()):
+        chosen += [found.pop(0) for found in by_field.values() if found]
+    return chosen[:_MOST]
+
+
+def _asks(probe: _Probe, article: Article) -> bool:
+    """Whether a text says enough to be a question, and is not the name of its file."""
+    stem = article.path.rpartition("/")[2].rpartition(".")[0]
+    return len(set(analyse(probe.text).words.terms)) >= _LEAST_TERMS and probe.text != stem
+
+
+class _Bench:
+    """Asks probes of the finished parts, and of what these would be without the text that is asked."""
+
+    def __init__(
+        self, snapshot: Snapshot, models: Models, articles: Sequence[Article], rows: Sequence[Row], weights: Weights
+    ) -> None:
+        self._snapshot, self._models, self._articles, self._rows = snapshot, models, articles, rows
+        self._weights: dict[_Field, int] = {
+            "title": weights.title, "heading": weights.heading, "alias": weights.alias
+        }  # fmt: skip
+        self._rows_of: dict[int, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            self._rows_of[row.article].append(number)
+        self._mean_length = {
+            stream: sum(len(_terms(row, stream)) for row in rows) / max(len(rows), 1) for stream in ("words", "grams")
+        }
+
+    def edited_texts(self, probe: _Probe) -> list[tuple[int, str]]:
+        """Rows of the article whose vector changes when the probe's text is withheld, with what is left of them."""
+        if probe.field == "alias":
+            return []
+        left = []
+        for number in self._rows_of[probe.article]:
+            row = self._rows[number]
+            passage = row.passage
+            if row.alias or (probe.field == "heading" and probe.text not in passage.headings):
+                continue
+            title = "" if probe.field == "title" else passage.title
+            heads = " > ".join(head for head in passage.headings if head != probe.text)
+            left.append((number, "\n".join(part for part in (title, heads, passage.text) if part)))
+        return left[:_EDITED_ROWS]
+
+    def ask(self, probe: _Probe, vectors: Mapping[str, FloatArray], *, removed: bool) -> Iterator[_Outcome]:
+        """The probe with its text withheld, and perhaps with its article withheld; a translation takes no part."""
+        query = prepare(self._snapshot, probe.text, "hybrid")
+        where = Filter(lang=(self._articles[probe.article].lang,))
+        pooled = candidates(self._snapshot, query, where, POOL, without=(probe.article,))
+        yield self._judge(query, self._with_rest(probe, query, pooled, vectors), probe)
+        if removed:
+            yield self._judge(query, (pooled, overlap_of(self._snapshot, query, pooled.rows)), None)
+
+    def ask_foreign(self, count: int) -> Iterator[_Outcome]:
+        """Questions about other things, as many of each language as of the other."""
+        questions = resources.files("kbsearch").joinpath("foreign_questions.txt").read_text("utf-8").splitlines()
+        for question in questions[:: max(1, len(questions) // count)]:
+            query = prepare(self._snapshot, question, "hybrid")
+            pooled = candidates(self._snapshot, query, Filter(), POOL)
+            yield self._judge(query, (pooled, overlap_of(self._snapshot, query, pooled.rows)), None)
+
+    def _with_rest(
+        self, probe: _Probe, query: Query, pooled: Candidates, vectors: Mapping[str, FloatArray]
+    ) -> tuple[Candidates, Overlap]:
+        """The pool with the probe's article in it as it would be without the probe's text."""
+        edited = {number: text_key(text) for number, text in self.edited_texts(probe)}
+        kept = [
+            number
+            for number in self._rows_of[probe.article]
+            if number in edited
+            or (probe.field != "title" and self._rows[number].alias != probe.text and not self._carries(number, probe))
+        ]
+        rows = np.array(kept, dtype=np.int64)
+        way = query.wordings[0]
+        if way.vector is None:
+            raise AssertionError("a probe has terms, and so a vector")
+        dense = self._snapshot.vectors.score(way.vector, rows)
+        for place, number in enumerate(kept):
+            if number in edited:
+                dense[place] = float(vectors[edited[number]] @ way.vector)
+        merged = replace(
+            pooled,
+            rows=np.concatenate([pooled.rows, rows]),
+            words=np.concatenate([pooled.words, self._bm25("words", way.words, kept, probe)]),
+            grams=np.concatenate([pooled.grams, self._bm25("grams", way.grams, kept, probe)]),
+            dense=np.concatenate([pooled.dense, dense]),
+        )
+        overlap = overlap_of(self._snapshot, query, merged.rows)
+        if probe.field in _SLOTS:
+            without = [p for p, n in enumerate(kept) if n in edited and self._in_slot(n, probe)]
+            places = len(pooled.rows) + np.array(without, dtype=np.int64)
+            first, last = _SLOTS[probe.field]
+            for share in (overlap.cover, overlap.reverse):
+                share[places, first:last] = 0
+        return merged, overlap
+
+    def _carries(self, number: int, probe: _Probe) -> bool:
+        """Whether the row stands below the heading that is withheld; more of them than are edited take no part."""
+        row = self._rows[number]
+        return probe.field == "heading" and row.alias == "" and probe.text in row.passage.headings
+
+    def _in_slot(self, number: int, probe: _Probe) -> bool:
+        """Whether the slot of the probe's field has its text; that of the headings has the last one only."""
+        return probe.field == "title" or probe.text in self._rows[number].passage.headings[-1:]
+
+    def _times(self, row: Row, probe: _Probe) -> int:
+        """How often the terms of the probe's text were counted in a row as what they are there."""
+        if row.alias:
+            return 0
+        headings = row.passage.headings.count(probe.text) * self._weights["heading"]
+        return headings if probe.field == "heading" else self._weights[probe.field]
+
+    def _bm25(self, stream: Stream, terms: Sequence[str], rows: Sequence[int], probe: _Probe) -> FloatArray:
+        """BM25 of rows without the terms of the probe's text."""
+        analysis = analyse(probe.text)
+        gone = Counter((analysis.words if stream == "words" else analysis.grams).terms)
+        asked = [(term, count, self._snapshot.lexical.idf(stream, term)) for term, count in Counter(terms).items()]
+        scores = np.zeros(len(rows), dtype=np.float32)
+        for place, number in enumerate(rows):
+            row = self._rows[number]
+            held = Counter(_terms(row, stream))
+            held -= Counter({term: count * self._times(row, probe) for term, count in gone.items()})
+            length = quantised_length(held.total())
+            damping = BM25_K1 * (1 - BM25_B + BM25_B * length / (self._mean_length[stream] or 1))
+            scores[place] = sum(
+                idf * count * held[term] * (BM25_K1 + 1) / (held[term] + damping)
+                for term, count, idf in asked
+                if held[term] > 0
+            )
+        return scores
+
+    def _judge(self, query: Query, found: tuple[Candidates, Overlap], probe: _Probe | None) -> _Outcome:
+        """Rank a pool and see what came true; without a probe nothing can."""
+        pooled, overlap = found
+        snapshot = self._snapshot
+        articles = snapshot.article_of_row[pooled.rows]
+        numbers = np.unique(articles).astype(np.int64)
+        if len(numbers) == 0:
+            return _Outcome((-10.0, -10.0), (False, False))
+        titles = title_cosines(snapshot, query, numbers)
+        if probe is not None and probe.field == "title":
+            titles[numbers == probe.article] = snapshot.generation.manifest["title_cosines"]["mean"]
+        _, features = article_features(
+            pooled, overlap, articles, titles, snapshot.is_japanese, question_of(snapshot, query)
+        )
+        scores = self._models.ranker.score(features)
+        ranking = [int(numbers[place]) for place in order(numbers, scores)[:CHOICES]]
+        answer = None if probe is None else probe.article
+        return _Outcome(
+            self._models.confidence.log_odds(head_features(features, scores)),
+            (ranking[0] == answer, answer in ranking),
+        )
+
+
+def _terms(row: Row, stream: str) -> list[str]:
+    return (row.words if stream == "words" else row.grams).split()
+
+
+def _fit(odds: np.ndarray, true: np.ndarray, prior: Calibration, weight: float) -> Calibration:
+    """Slope and shift of the greatest posterior, by Newton's method; the prior is around those given.
+
+    ``weight`` is the precision of the prior, in squared log-odds.
+
+    The targets are drawn in a little from 0 and 1, as Platt does, so that a clean separation has a finite slope.
+    """
+    positives, negatives = float(true.sum()), float((1 - true).sum())
+    target = np.where(true > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    design = np.stack([odds, np.ones_like(odds)])
+    mean, precision = np.array([prior.slope, prior.shift]), np.eye(2) * weight
+    at = mean.copy()
+
+    def cost(place: NDArray[np.float64]) -> float:
+        odds_there = place @ design
+        prior_there = weight / 2 * float(np.square(place - mean).sum())
+        return float((np.logaddexp(0, odds_there) - target * odds_there).sum()) + prior_there
+
+    for _ in range(_NEWTON_STEPS):
+        probability = 1 / (1 + np.exp(-np.clip(at @ design, -50, 50)))
+        gradient = design @ (probability - target) + precision @ (at - mean)
+        curvature = (design * (probability * (1 - probability))) @ design.T + precision
+        step, here = np.linalg.solve(curvature, gradient), cost(at)
+        while cost(at - step) > here and float(np.abs(step).max()) > _SETTLED:
+            step = step / 2  # Newton's steps may lead beyond the valley
+        at = at - step
+        if float(np.abs(step).max()) < _SETTLED:
+            break
+    return Calibration(slope=round(max(float(at[0]), 0.05), 6), shift=round(float(at[1]), 6))

@@ -1,0 +1,39 @@
+"""The learned models that a question meets: the ranking and the confidence. Only who measures brings other ones.
+
+Use: ``shipped_models()``, or ``open_models(ranker, confidence)`` of two models as JSON texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from kbsearch.confidence import Confidence
+from kbsearch.ranker import Ranker
+
+__all__ = ["Models", "open_models", "shipped_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Open models; immutable, shared between threads. A build remembers by ``fingerprint`` which ones it asked."""
+
+    ranker: Ranker
+    confidence: Confidence
+    fingerprint: str
+
+
+def open_models(ranker: str, confidence: str) -> Models:
+    """Models of these JSON texts."""
+    fingerprint = hashlib.sha256(f"{ranker}\n{confidence}".encode()).hexdigest()[:16]
+    return Models(Ranker(json.loads(ranker)), Confidence(json.loads(confidence)), fingerprint)
+
+
+@cache
+def shipped_models() -> Models:
+    """Those that come with the package."""
+    files = resources.files("kbsearch")
+    return open_models(*(files.joinpath(name).read_text("utf-8") for name in ("ranker.json", "confidence.json")))

@@ -1,0 +1,164 @@
+"""Boosted trees: a small model by hand arithmetic, the shipped ones against a walk and their own explanation."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbsearch.confidence import HEAD_NAMES
+from kbsearch.features import NAMES
+from kbsearch.ranker import Ranker
+from kbsearch.trees import Trees
+
+# Is a at most 0.5? Then -1. Else, is b at most 2? Then 0.5, else 1.5. And a tree that is one leaf.
+BRANCHING: Final = {
+    "feature": [0, 0, 1, 0, 0],
+    "threshold": [0.5, 0, 2, 0, 0],
+    "left": [1, 1, 3, 3, 4],
+    "right": [2, 1, 4, 3, 4],
+    "value": [0.125, -1, 0.75, 0.5, 1.5],
+}
+LEAF: Final = {"feature": [0], "threshold": [0], "left": [0], "right": [0], "value": [0.25]}
+SMALL: Final = {"features": ["a", "b"], "depth": 2, "trees": [BRANCHING, LEAF]}
+ROOTS: Final = 0.125 + 0.25
+
+
+def rows(*values: tuple[float, ...]) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+def small() -> Trees:
+    return Trees(SMALL, ["a", "b"])
+
+
+def test_a_score_is_the_sum_of_the_leaves_that_a_row_comes_to() -> None:
+    found = small().score(rows((0, 0), (0, 9), (1, 1), (1, 3)))
+    assert found.tolist() == [-1 + 0.25, -1 + 0.25, 0.5 + 0.25, 1.5 + 0.25]
+    assert found.dtype == np.float64
+
+
+def test_a_row_exactly_on_a_threshold_goes_left() -> None:
+    above = np.nextafter(np.float32(0.5), np.float32(1))
+    assert small().score(rows((0.5, 9), (above, 2), (above, np.nextafter(np.float32(2), np.float32(3))))).tolist() == [
+        -0.75, 0.75, 1.75,
+    ]  # fmt: skip
+
+
+def test_each_step_gives_its_feature_what_it_moves() -> None:
+    added = small().contributions(rows((0, 0), (1, 1), (1, 3)))
+    assert added.tolist() == [[-1.125, 0], [0.625, -0.25], [0.625, 0.75]]
+    assert (ROOTS + added.sum(axis=1)).tolist() == [-0.75, 0.75, 1.75]
+
+
+def test_a_feature_that_is_asked_twice_gets_both_steps() -> None:
+    """A chain of three questions about a: up to 1, up to 2, up to 3; a leaf is reached at each depth."""
+    chain = {
+        "feature": [0, 0, 0, 0, 0, 0, 0],
+        "threshold": [1, 0, 2, 0, 3, 0, 0],
+        "left": [1, 1, 3, 3, 5, 5, 6],
+        "right": [2, 1, 4, 3, 6, 5, 6],
+        "value": [0, 1, 4, 2, 16, 8, 32],
+    }
+    trees = Trees({"features": ["a"], "depth": 3, "trees": [chain, LEAF]}, ["a"])
+    asked = rows((1,), (2,), (3,), (4,))
+    assert trees.score(asked).tolist() == [1.25, 2.25, 8.25, 32.25]
+    assert trees.contributions(asked).tolist() == [[1], [2], [8], [32]]
+
+
+def test_no_row_has_no_score() -> None:
+    nothing = np.empty((0, 2), dtype=np.float32)
+    assert small().score(nothing).shape == (0,)
+    assert small().contributions(nothing).shape == (0, 2)
+
+
+@pytest.mark.parametrize("names", [["b", "a"], ["a"], ["a", "b", "c"], ["a", "B"], []])
+def test_other_features_than_those_of_the_model_are_refused(names: list[str]) -> None:
+    with pytest.raises(AssertionError, match="other features"):
+        Trees(SMALL, names)
+
+
+# The shipped models
+
+
+def model_file(name: str, part: str = "") -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(resources.files("kbsearch").joinpath(name).read_text("utf-8"))
+    return loaded[part] if part else loaded
+
+
+MODELS: Final = {
+    "ranker": (model_file("ranker.json"), NAMES),
+    "first": (model_file("confidence.json", "first"), HEAD_NAMES),
+    "few": (model_file("confidence.json", "few"), HEAD_NAMES),
+}
+OPEN: Final = {name: Trees(*given) for name, given in MODELS.items()}
+WIDEST: Final = max(len(names) for _, names in MODELS.values())
+
+features = st.lists(
+    st.lists(st.floats(-6, 6, width=32), min_size=WIDEST, max_size=WIDEST), min_size=1, max_size=4
+)  # fmt: skip
+
+
+def walked(model: dict[str, Any], values: list[float]) -> float:
+    total = 0.0
+    for tree in model["trees"]:
+        node = 0
+        while tree["left"][node] != node:
+            goes_left = values[tree["feature"][node]] <= tree["threshold"][node]
+            node = tree["left"][node] if goes_left else tree["right"][node]
+        total += tree["value"][node]
+    return total
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(values=features)
+def test_contributions_and_the_values_of_the_roots_sum_to_the_score(name: str, values: list[list[float]]) -> None:
+    model, names = MODELS[name]
+    asked = rows(*map(tuple, values))[:, : len(names)]
+    score, added = OPEN[name].score(asked), OPEN[name].contributions(asked)
+    assert score.tolist() == pytest.approx([walked(model, row) for row in asked.tolist()], abs=1e-9)
+    roots = sum(tree["value"][0] for tree in model["trees"])
+    assert (roots + added.sum(axis=1)).tolist() == pytest.approx(score.tolist(), abs=1e-9)
+
+
+@given(values=features)
+def test_the_explanation_of_the_ranking_holds_what_breaks_its_ties(values: list[list[float]]) -> None:
+    model, names = MODELS["ranker"]
+    asked = rows(*map(tuple, values))[:, : len(names)]
+    ranker, roots = Ranker(model), sum(tree["value"][0] for tree in model["trees"])
+    assert (roots + ranker.contributions(asked).sum(axis=1)).tolist() == pytest.approx(
+        ranker.score(asked).tolist(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(values=features)
+def test_a_row_scores_the_same_alone_as_among_others(name: str, values: list[list[float]]) -> None:
+    asked = rows(*map(tuple, values))[:, : len(MODELS[name][1])]
+    assert [OPEN[name].score(asked[place : place + 1])[0] for place in range(len(asked))] == OPEN[name].score(
+        asked
+    ).tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_depth_that_a_shipped_model_names_is_that_of_its_deepest_tree(name: str) -> None:
+    def depth(tree: dict[str, Any], node: int = 0) -> int:
+        if tree["left"][node] == node:
+            return 0
+        return 1 + max(depth(tree, tree["left"][node]), depth(tree, tree["right"][node]))
+
+    model = MODELS[name][0]
+    assert model["depth"] == max(map(depth, model["trees"]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_leaf_of_a_shipped_model_is_its_own_child_on_both_sides(name: str) -> None:
+    for tree in MODELS[name][0]["trees"]:
+        leaves = [node for node, left in enumerate(tree["left"]) if left == node]
+        assert [tree["right"][node] for node in leaves] == leaves
+        assert len(leaves) == len(tree["left"]) // 2 + 1
