@@ -2,13 +2,15 @@
 
 Use: ``python benchmarks/train_ranker.py DATA_DIR [--write]``. Each subfolder of DATA_DIR is a set as for
 ``quality.py``. First every set is left out in turn (with its ``-untitled`` twin, which is the same text) and measured
-by a model that has not seen it: those are the figures to quote. With ``--write``, a model of all sets then goes into
+by a model that has not seen it: those are the figures to quote, and those models are kept for ``train_confidence.py``
+and ``quality.py``. With ``--write``, a model of all sets then goes into
 ``kbsearch/ranker.json``; a figure of that one on these sets means nothing.
 
 Training is LambdaMART (LightGBM) with monotone constraints. Every query type weighs the same whatever its number of
 questions. Few sets ask in another language than their articles', so such questions are also made: the meaning (the
 vector) of a real question with the words of a question in the other script, which match by chance only, as those of a
-translation would.
+translation would. In the sets most titles are good, so the training also sees questions whose titles say nothing: the
+title cosines of their pool are dealt out anew, lest the model trust a title more than what stands below it.
 """
 
 from __future__ import annotations
@@ -28,18 +30,20 @@ import lightgbm
 import numpy as np
 
 from kbsearch import KnowledgeBase, build
+from kbsearch.confidence import HEAD_NAMES
 from kbsearch.evaluate import read_judgements, score_ranking
 from kbsearch.features import NAMES
 from kbsearch.filters import parse_filter
+from kbsearch.learned import Models, open_models
+from kbsearch.model import Filter
 from kbsearch.rank import order
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import candidates, describe, prepare
+from kbsearch.retrieve import Query, candidates, describe, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kbsearch.model import Filter, FloatArray, RowArray
-    from kbsearch.retrieve import Query
+    from kbsearch.model import FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
 ROOT = Path(__file__).parent.parent
@@ -49,9 +53,15 @@ POOL = 100
 QUESTIONS_A_TYPE = 400
 MADE_A_TYPE = 150
 MADE = "made xling"
-TREES = 120
+OPEN = "open"  # asked of all languages, with the article in the question's own withheld
+BAD_TITLES = 0.4  # share of the questions that are also seen with the titles exchanged
+TREES = 160
 DEPTH = 4
 RISING = {name for name in NAMES[:13] if name != "cosine_second"} | {
+    "title_cosine",
+    "title_cosine_gap",
+    "cosine_language",
+    "cosine_language_gap",
     "words_standing",
     "grams_standing",
     "cosine_standing",
@@ -60,7 +70,7 @@ PARAMETERS = {
     "objective": "lambdarank",
     "num_leaves": 8,
     "max_depth": DEPTH,
-    "learning_rate": 0.08,
+    "learning_rate": 0.06,
     "min_data_in_leaf": 100,
     "lambda_l2": 5.0,
     "feature_fraction": 0.8,
@@ -103,8 +113,10 @@ def main() -> None:
     table: dict[tuple[str, str], dict[str, float]] = {}
     for family in sorted({family_of(example.set) for example in examples}):
         seen = [example for example in examples if family_of(example.set) != family]
-        ranker = Ranker(train(seen))
-        table |= measure([example for example in examples if family_of(example.set) == family], ranker)
+        model = train(seen)
+        left_out_file(family).parent.mkdir(parents=True, exist_ok=True)
+        left_out_file(family).write_text(json.dumps(model), "utf-8")
+        table |= measure([example for example in examples if family_of(example.set) == family], Ranker(model))
         print(f"measured {family}", file=sys.stderr)
     text = report(table, Counter((example.set, example.kind) for example in examples))
     print(text)
@@ -116,9 +128,22 @@ def main() -> None:
         )
 
 
+def left_out_file(family: str) -> Path:
+    """Where the ranking model is kept that has not seen a family of sets."""
+    return ROOT / "indexes" / "bench" / "left-out" / f"ranker-{family}.json"
+
+
 def family_of(name: str) -> str:
     """A set and its twin without titles are one."""
     return name.removesuffix("-untitled")
+
+
+def blank_models() -> Models:
+    """Models that know nothing, to build with while there are none for the present features."""
+    leaf = {"feature": [0], "threshold": [0], "left": [0], "right": [0], "value": [0]}
+    ranker = {"features": list(NAMES), "depth": 1, "trees": [leaf]}
+    head = {"features": list(HEAD_NAMES), "depth": 1, "trees": [leaf]}
+    return open_models(json.dumps(ranker), json.dumps({"first": head, "few": head}))
 
 
 def strangers(folder: Path, folders: Sequence[Path]) -> list[str]:
@@ -136,8 +161,8 @@ def strangers(folder: Path, folders: Sequence[Path]) -> list[str]:
 def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
     """Build the set's index where needed, and describe the pool of every question."""
     index = ROOT / "indexes" / "bench" / folder.name
-    build(folder / "articles", index)
-    kb = KnowledgeBase.open(index)
+    build(folder / "articles", index, models=blank_models())
+    kb = KnowledgeBase(index, blank_models())
     snapshot = kb.snapshot
     others = itertools.cycle(foreign)
     asked: Counter[str] = Counter()
@@ -150,18 +175,34 @@ def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
         where = parse_filter(query.filter)
         prepared = prepare(snapshot, query.text, "hybrid")
         yield example(snapshot, folder.name, kind, prepared, where, query.relevant)
+        hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in twins(query.relevant))
+        if query.type == "xling" and query.filter and hidden:
+            yield example(snapshot, folder.name, f"{OPEN} {kind}", prepared, Filter(), query.relevant, hidden)
         if asked[kind] <= MADE_A_TYPE and not query.type.startswith("x"):
             words = next(words for words in others if is_japanese(words) != is_japanese(query.text))
-            stranger = prepare(snapshot, words, "lexical")
-            made = dataclasses.replace(stranger, vector=prepared.vector)
+            stranger = prepare(snapshot, words, "lexical").wordings[0]
+            way = dataclasses.replace(stranger, vector=prepared.wordings[0].vector)
+            made = Query(words, (way,))
             yield example(snapshot, folder.name, f"{MADE} {query.lang}", made, where, query.relevant)
 
 
+def twins(relevant: Mapping[str, int]) -> set[str]:
+    """Ids of the articles in the other language, in sets that keep them as ``ja/…`` and ``en/…``."""
+    other = {"ja": "en", "en": "ja"}
+    return {f"{other[name[:2]]}{name[2:]}" for name in relevant if name[:3] in {"ja/", "en/"}}
+
+
 def example(
-    snapshot: Snapshot, name: str, kind: str, query: Query, where: Filter, relevant: Mapping[str, int]
+    snapshot: Snapshot,
+    name: str,
+    kind: str,
+    query: Query,
+    where: Filter,
+    relevant: Mapping[str, int],
+    without: tuple[int, ...] = (),
 ) -> Example:
     """Describe the pool of one question."""
-    pooled = candidates(snapshot, query, where, POOL)
+    pooled = candidates(snapshot, query, where, POOL, without=without)
     numbers, features = describe(snapshot, query, pooled)
     ids = tuple(snapshot.article_ids[int(number)] for number in numbers)
     return Example(name, kind, ids, numbers, features, relevant)
@@ -180,6 +221,8 @@ def script_flags(file: Path) -> dict[str, str]:
 
 def train(examples: Sequence[Example]) -> dict[str, Any]:
     """A model of the examples, as the JSON of :class:`Ranker`."""
+    rng = np.random.default_rng(0)
+    examples = [*examples, *(titles_exchanged(example, rng) for example in examples if rng.random() < BAD_TITLES)]
     usable = [example for example in examples if any(example.labels)]
     count = Counter((example.set, example.kind) for example in usable)
     weights = [1 / np.sqrt(count[example.set, example.kind]) for example in usable]
@@ -197,6 +240,15 @@ def train(examples: Sequence[Example]) -> dict[str, Any]:
     return {"features": list(NAMES), "depth": DEPTH, "trees": trees}
 
 
+def titles_exchanged(example: Example, rng: np.random.Generator) -> Example:
+    """The same question where titles are no help."""
+    features = example.features.copy()
+    cosine, gap = NAMES.index("title_cosine"), NAMES.index("title_cosine_gap")
+    features[:, cosine] = rng.permutation(features[:, cosine])
+    features[:, gap] = features[:, cosine] - features[:, cosine].max(initial=-np.inf)
+    return dataclasses.replace(example, features=features)
+
+
 def flatten(root: dict[str, Any]) -> dict[str, list[float]]:
     """A tree as lists by node; a leaf is its own child."""
     tree: dict[str, list[float]] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
@@ -206,7 +258,7 @@ def flatten(root: dict[str, Any]) -> dict[str, list[float]]:
         is_leaf = "leaf_value" in node
         tree["feature"].append(0 if is_leaf else int(node["split_feature"]))
         tree["threshold"].append(0.0 if is_leaf else float(node["threshold"]))
-        tree["value"].append(round(float(node["leaf_value"]), 6) if is_leaf else 0.0)
+        tree["value"].append(round(float(node["leaf_value" if is_leaf else "internal_value"]), 6))
         tree["left"].append(place)
         tree["right"].append(place)
         if not is_leaf:
@@ -242,7 +294,7 @@ def report(table: Mapping[tuple[str, str], Mapping[str, float]], counts: Mapping
         best = max(row["words"], row["grams"], row["dense"])
         cells = " | ".join(f"{row[name]:.3f}" for name in ("words", "grams", "dense", "model"))
         lines.append(f"| {key[0]} | {key[1]} | {counts[key]} | {cells} | {row['model'] - best:+.3f} |")
-        if counts[key] >= 100 and not key[1].startswith(MADE):  # noqa: PLR2004 - fewer say little
+        if counts[key] >= 100 and not key[1].startswith((MADE, OPEN)):  # noqa: PLR2004 - fewer say little
             margins.append((row["model"] - best, row["model"]))
     means = np.mean(margins, axis=0)
     lines += [
