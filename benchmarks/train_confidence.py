@@ -35,7 +35,7 @@ from kbsearch.judgements import sample, withhold
 from kbsearch.learned import Models, open_models
 from kbsearch.measures import auroc, coverage_at_precision, expected_calibration_error
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, describe, prepare
+from kbsearch.retrieve import Query, candidates, describe, own_language_first, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -166,12 +166,12 @@ def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
         articles, features = describe(snapshot, query, candidates(snapshot, query, where, POOL, without=hidden))
         if len(articles) == 0:
             return None
-        scores = ranker.score(features)
+        scores, versions = own_language_first(snapshot, query, articles, ranker.score(features))
         first = [snapshot.article_ids[int(articles[n])] for n in np.argsort(-scores, kind="stable")[:CHOICES]]
         found = [name in relevant for name in first]
         return Example(
-            folder.name, head=head_features(features, scores), answerable=bool(relevant), first=found[0],
-            few=any(found), **about,
+            folder.name, head=head_features(features[versions], scores[versions]), answerable=bool(relevant),
+            first=found[0], few=any(found), **about,
         )  # fmt: skip
 
     queries = read_judgements(folder / "queries.jsonl", folder / "qrels.tsv")

@@ -41,7 +41,7 @@ from kbsearch.rows import Row, analyse_rows, field_terms, make_rows
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
-from kbsearch.synonyms import parse_synonyms
+from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.vector import DenseReport, cosine_statistics, write_graph, write_vectors
 from kbsearch.vocabulary import write_vocabulary
@@ -59,9 +59,6 @@ __all__ = ["build"]
 
 TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
-
-SYNONYMS: Final = "synonyms.txt"
-"""Name of the file of synonyms in the folder of articles."""
 
 _ENCODE_AT_ONCE: Final = 512  # texts between two entries in the journal: what a killed build can lose
 
@@ -119,7 +116,7 @@ def build(
     weights, default_lang = _checked_weights(weights or Weights()), _primary_tag(languages)
     model = load_encoder(encoder, threads=jobs, on_convert=lambda _, done, total: tell("convert", done, total))
     models = models or shipped_models()
-    rules = _read_synonyms(Path(articles), synonyms)
+    rules = read_synonyms(Path(articles), synonyms)
     recipe = _recipe(model, weights, default_lang, models, rules)
 
     def parse(raw: bytes, path: str) -> tuple[Article, tuple[ArticleWarning, ...]]:
@@ -208,31 +205,6 @@ def _primary_tag(languages: Sequence[str]) -> str:
     if not (tag.isascii() and tag.isalpha() and len(tag) in {2, 3}):
         raise ConfigError("languages", f"“{languages[0]}” is no language such as ja or en")
     return tag
-
-
-def _read_synonyms(articles: Path, given: Path | str | None) -> Rules:
-    file = articles / SYNONYMS if given is None else Path(given)
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        if given is None and not isinstance(error, IsADirectoryError) and not _is_there(file):
-            return {}
-        raise ConfigError(file, f"cannot read the synonyms: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(file, f"synonyms of more than {MAX_BYTES:,} bytes")
-    try:
-        return parse_synonyms(raw.decode("utf-8"), file)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{file}:{line}", "this is not UTF-8") from error
-
-
-def _is_there(file: Path) -> bool:
-    """Whether a file can be seen; what is wrong with its folder is said when that is listed."""
-    try:
-        return file.exists()
-    except OSError:
-        return False
 
 
 def _checked_weights(weights: Weights) -> Weights:

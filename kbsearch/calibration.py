@@ -32,7 +32,15 @@ from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 from kbsearch.measures import expected_calibration_error, reliability
 from kbsearch.model import Filter
 from kbsearch.rank import order
-from kbsearch.retrieve import POOL, candidates, overlap_of, prepare, question_of, title_cosines
+from kbsearch.retrieve import (
+    POOL,
+    candidates,
+    overlap_of,
+    own_language_first,
+    prepare,
+    question_of,
+    title_cosines,
+)
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
@@ -300,11 +308,11 @@ class _Bench:
         _, features = article_features(
             pooled, overlap, articles, titles, snapshot.is_japanese, question_of(snapshot, query)
         )
-        scores = self._models.ranker.score(features)
+        scores, first = own_language_first(snapshot, query, numbers, self._models.ranker.score(features))
         ranking = [int(numbers[place]) for place in order(numbers, scores)[:CHOICES]]
         answer = None if probe is None else probe.article
         return _Outcome(
-            self._models.confidence.log_odds(head_features(features, scores)),
+            self._models.confidence.log_odds(head_features(features[first], scores[first])),
             (ranking[0] == answer, answer in ranking),
         )
 

@@ -48,6 +48,7 @@ __all__ = [
     "candidates",
     "describe",
     "overlap_of",
+    "own_language_first",
     "prepare",
     "question_of",
     "reasons_of",
@@ -211,7 +212,7 @@ def reasons_of(snapshot: Snapshot, models: Models, query: Query, where: Filter) 
         return {}
     numbers, features = describe(snapshot, query, candidates(snapshot, query, where, POOL))
     raw = models.ranker.score(features)
-    scores = _own_language_first(snapshot, query, numbers, raw)[0]
+    scores = own_language_first(snapshot, query, numbers, raw)[0]
     names = (*NAMES, VERSION)
     described = np.column_stack([features, scores])
     added = np.column_stack([models.ranker.contributions(features), scores - raw])
@@ -268,13 +269,13 @@ def _scored_articles(
         articles = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
         return articles.rows, rank(articles, mode), None
     found, features = describe(snapshot, query, pooled)
-    raw, first = _own_language_first(snapshot, query, found, models.ranker.score(features))
+    raw, first = own_language_first(snapshot, query, found, models.ranker.score(features))
     scores = 1 / (1 + np.exp(-raw.astype(np.float64)))  # into (0, 1), order kept
     log_odds = models.confidence.log_odds(head_features(features[first], raw[first])) if len(found) else None
     return found, scores.astype(np.float32), log_odds
 
 
-def _own_language_first(
+def own_language_first(
     snapshot: Snapshot, query: Query, articles: RowArray, scores: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Of the versions of one article in several languages, the one in the question's script has the best score of all.

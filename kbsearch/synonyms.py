@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kbsearch.errors import ConfigError
@@ -28,15 +29,17 @@ from kbsearch.text import Analysis, Span, analyse, hiragana, japanese_share, nor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
-__all__ = ["MAX_WORDINGS", "Rules", "Synonyms", "parse_synonyms"]
+__all__ = ["MAX_WORDINGS", "Rules", "Synonyms", "parse_synonyms", "read_synonyms"]
 
 Rules = dict[str, tuple[str, ...]]
 """For each phrase what it may be replaced by."""
 
 MAX_WORDINGS: Final = 3
 """So many further wordings of one question at most: each is searched for and encoded."""
+
+FILE_NAME: Final = "synonyms.txt"
+MAX_BYTES: Final = 5_000_000
 
 _ARROW: Final = re.compile(r"\s*(?:=>|⇒|→)\s*")
 _COMMA: Final = re.compile(r"\s*[,、，]\s*")
@@ -72,6 +75,38 @@ def parse_synonyms(text: str, source: Path | str) -> Rules:
             if other not in rules[phrase]:
                 rules[phrase].append(other)
     return {phrase: tuple(others) for phrase, others in rules.items()}
+
+
+def read_synonyms(articles: Path, given: Path | str | None) -> Rules:
+    """The rules of a given file, else of ``synonyms.txt`` in the folder of articles, else none.
+
+    Raises
+    ------
+    ConfigError
+        For a file that cannot be read or holds no rules; names the line where there is one.
+    """
+    file = articles / FILE_NAME if given is None else Path(given)
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        if given is None and not _is_there(file):
+            return {}
+        raise ConfigError(file, f"cannot read the synonyms: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(file, f"synonyms of more than {MAX_BYTES:,} bytes")
+    try:
+        return parse_synonyms(raw.decode("utf-8"), file)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}", "this is not UTF-8") from error
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file can be seen; what is wrong with its folder is said when that is listed."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
 
 
 def _phrases(side: str, place: str) -> list[str]:

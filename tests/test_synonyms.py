@@ -12,13 +12,14 @@ from conftest import ARTICLES, FAKE, FakeEncoder, write_articles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsearch.builder import SYNONYMS, build
+from kbsearch.builder import build
 from kbsearch.config import FILE_NAME
 from kbsearch.errors import ConfigError, IndexCorrupt
 from kbsearch.rank import MODES
 from kbsearch.retrieve import MAX_QUERY_CHARS, prepare
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
+from kbsearch.synonyms import FILE_NAME as SYNONYMS
 from kbsearch.synonyms import MAX_WORDINGS, Synonyms, parse_synonyms
 
 if TYPE_CHECKING:
