@@ -67,7 +67,7 @@ _EN_OPENING: Final = re.compile(
     r"(?: there| team| all)?[,!.:\s]+(?:but\s+)?"
     r"|(?:sorry|dear \w+)(?: there| team| all)?(?:[,!.:][,!.:\s]*(?:but\s+)?|\s+but\s+))*"
     r"(?:(?:could|can|would|will) (?:you|anyone|somebody|someone) (?:please |kindly |possibly )*"
-    r"(?:tell|explain|show|help|advise|inform)(?: to)?(?: (?:me|us)\b)?+(?: understand| know)?"
+    r"(?:tell|explain|show|help|advise|inform)(?: to)?(?: (?:me|us)\b|(?! (?:me|us)\b))(?: understand| know)?"
     r"(?: about| with| on)?[,:]?\s+"
     r"|would you be so kind as to (?:tell me|explain|show me)(?: about)?[,:]?\s+"
     r"|please (?:tell|explain to|show|help|advise|let) (?:me|us)(?: know)?(?: about| with| on)?[,:]?\s+"
