@@ -77,7 +77,7 @@ def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
             continue
         try:
             entry = json.loads(line)
-            text, query_id = str(entry["text"]), str(entry["id"])
+            text, query_id = "".join(entry["text"]), str(entry["id"])  # a text, or a TypeError
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"{queries}:{number}", f"expected a JSON object with id and text ({error})") from error
         where = entry.get("filter") or {}

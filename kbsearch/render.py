@@ -6,6 +6,7 @@ standard output, what accompanies them (progress, warnings, errors) to standard 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
@@ -59,7 +60,12 @@ def search_result(result: SearchResult) -> RenderableType:
         parts.append(Text.assemble(("understood as ", "dim"), (result.understood, "italic")))
     if result.confidence is not None:
         words, style = _OUTCOMES[result.outcome]
-        parts.append(Text(f"{words} The first is right with a probability of {result.confidence:.0%}.\n", style=style))
+        parts.append(
+            Text(
+                f"{words} The first is right with a probability of {math.floor(100 * result.confidence)}%.\n",
+                style=style,
+            )
+        )
     parts += [_hit(hit) for hit in result.hits]
     noun = "article" if len(result.hits) == 1 else "articles"
     parts.append(Text(f"{len(result.hits)} {noun} in {result.took_ms:.0f} ms · {result.generation}", style="dim"))

@@ -10,18 +10,19 @@ Never: fetch content here; rows and article numbers are all it handles.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kbsearch.confidence import head_features
 from kbsearch.courtesy import without_courtesy
-from kbsearch.errors import EncoderUnavailable
+from kbsearch.errors import EncoderUnavailable, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
 from kbsearch.fields import Overlap
 from kbsearch.rank import WORDS_ONLY, Candidates, Mode, best_of_articles, order, rank
 from kbsearch.results import Reason
+from kbsearch.synonyms import MAX_WORDINGS
 from kbsearch.text import analyse, japanese_share
 from kbsearch.wording import mend
 
@@ -126,17 +127,20 @@ class RankedArticle:
 def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
     """Analyse and encode a question. Without a letter or digit it has no terms and no vector."""
     text = without_courtesy(question[:MAX_QUERY_CHARS])
-    mended = _mended(snapshot, text)
+    mended = _mended(snapshot, text, mode)
     texts = [text] if mended is None else [mended, text]
-    texts += [way[:MAX_QUERY_CHARS] for way in snapshot.synonyms.wordings(texts[0])]
+    replaced = [way[:MAX_QUERY_CHARS] for way in chain(*zip_longest(*map(snapshot.synonyms.wordings, texts))) if way]
+    texts += list(dict.fromkeys(replaced))[:MAX_WORDINGS]
     return Query(question, tuple(_wording(snapshot, way, mode) for way in texts), mended)
 
 
-def _mended(snapshot: Snapshot, text: str) -> str | None:
+def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
     try:
         return mend(text, snapshot.vocabulary, snapshot.pieces)
-    except EncoderUnavailable:  # the lexical leg does without
-        return None
+    except (EncoderUnavailable, IndexIncompatible):
+        if mode in WORDS_ONLY:  # does without an encoder
+            return None
+        raise
 
 
 def _wording(snapshot: Snapshot, text: str, mode: Mode) -> Wording:

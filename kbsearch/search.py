@@ -161,9 +161,11 @@ class KnowledgeBase:
         Articles whose ids are in ``without`` take no part, as if they had never been written.
         """
         where = _checked(question, k, filter, mode, DEFAULT_CHARS, MODES + BASELINES)
-        snapshot = self.snapshot
+        if isinstance(without, str):
+            raise BadQuery(f"without is a list of article ids, such as [{without!r}], not a text.")
+        snapshot, unwanted = self.snapshot, frozenset(without)
         with snapshot.generation.blamed():
-            hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in without)
+            hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in unwanted)
             query = prepare(snapshot, question, mode)
             ranked = best_articles(snapshot, self._models, query, where, mode, k, hidden)
             ids = tuple(snapshot.article_ids[article.number] for article in ranked.articles)

@@ -41,7 +41,9 @@ MAX_WORDINGS: Final = 3
 FILE_NAME: Final = "synonyms.txt"
 MAX_BYTES: Final = 5_000_000
 
-_ARROW: Final = re.compile(r"\s*(?:=>|⇒|→)\s*")
+_ARROW: Final = re.compile(r"\s*(?:=>|->|⇒|→)\s*")
+_WIDE_SIGNS: Final = str.maketrans("＃＝＞", "#=>")
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*")  # C# is a word
 _COMMA: Final = re.compile(r"\s*[,、，]\s*")
 _ONE_WORD: Final = re.compile("[ァ-ヺー]{2}|[a-z0-9]{2}")
 _ONE_WORD_OR_TERM: Final = re.compile(_ONE_WORD.pattern + "|[々一-鿿]{2}")
@@ -59,11 +61,11 @@ def parse_synonyms(text: str, source: Path | str) -> Rules:
     """
     rules: dict[str, list[str]] = defaultdict(list)
     for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
-        line = raw.partition("#")[0].strip()
+        line = _COMMENT.sub("", raw.translate(_WIDE_SIGNS)).strip()
         if not line:
             continue
         sides = [_phrases(side, f"{source}:{number}") for side in _ARROW.split(line)]
-        if len(sides) == 1 and len(sides[0]) > 1:
+        if len(sides) == 1 and len(set(sides[0])) > 1:
             pairs = [(phrase, other) for phrase in sides[0] for other in sides[0] if other != phrase]
         elif len(sides) == 2 and sides[0] and sides[1]:  # noqa: PLR2004 - left and right
             pairs = [(phrase, other) for phrase in sides[0] for other in sides[1] if other != phrase]
@@ -104,7 +106,7 @@ def read_synonyms(articles: Path, given: Path | str | None) -> Rules:
 def _is_there(file: Path) -> bool:
     """Whether a file can be seen; what is wrong with its folder is said when that is listed."""
     try:
-        return file.exists()
+        return file.exists() or file.is_symlink()
     except OSError:
         return False
 

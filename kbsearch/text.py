@@ -105,7 +105,8 @@ class Morpheme:
 
     ``surface`` is ``text[start:end]`` of the normalised text. ``reading`` is in hiragana, ``""`` when the dictionary
     has none. ``form`` is the normalised form that names the word. ``content`` is False for particles, auxiliaries and
-    the like, which are no term; ``kind`` is the part of speech, in the dictionary's own Japanese words.
+    the like, which are no term; ``kind`` is the part of speech, in the dictionary's own Japanese words. ``listed`` is
+    False for what the dictionary does not have.
     """
 
     surface: str
@@ -115,6 +116,7 @@ class Morpheme:
     form: str
     kind: tuple[str, ...]
     content: bool
+    listed: bool = True
 
 
 def morphemes(normal: str) -> tuple[Morpheme, ...]:
@@ -244,7 +246,16 @@ def _japanese_morphemes(run: str, offset: int, lead: str) -> Iterator[Morpheme]:
         kind = tuple(morpheme.part_of_speech())
         form = "".join(morpheme.normalized_form().lower().split())
         content = bool(form) and kind[0] not in _SKIPPED_POS and form not in _SKIPPED_FORMS
-        yield Morpheme(morpheme.surface(), start, end, hiragana(morpheme.reading_form()), form, kind, content)
+        yield Morpheme(
+            morpheme.surface(),
+            start,
+            end,
+            hiragana(morpheme.reading_form()),
+            form,
+            kind,
+            content,
+            not morpheme.is_oov(),
+        )
 
 
 def _read(run: str, offset: int, lead: str) -> Iterator[tuple[SudachiMorpheme, int]]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from kbsearch.text import analyse, hiragana, morphemes, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kbsearch.text import Morpheme, Span
     from kbsearch.vocabulary import Vocabulary
@@ -43,6 +43,9 @@ _MAX_KNOWN: Final = 32  # no word of a vocabulary is longer
 _LEAST_TYPO: Final = 4
 _LEAST_LATIN: Final = 3
 _SHORT_LATIN: Final = 5  # soap is one key from swap, and dear from year
+_LEAST_WHOLE: Final = 3
+_LEAST_WORD: Final = 3
+_WRITTEN: Final = re.compile("[一-鿿]")
 _LEAST_INSIDE: Final = 3
 _LATIN: Final = re.compile("[a-z]+")
 
@@ -81,6 +84,31 @@ class _Piece:
     strange: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Words of a run that are no slips.
+
+    No word begins or ends inside a longer one that the dictionary reads there (あした is no 足た), nor takes the place
+    of one that it names otherwise (きのう is 昨日, no 機能). Of kana that nobody typed the dictionary makes what it
+    can, and nothing is kept.
+    """
+
+    inside: frozenset[int]
+    named: dict[tuple[int, int], str]
+
+    @classmethod
+    def of(cls, read: Sequence[tuple[int, int, Morpheme]]) -> _Kept:
+        words = [(start, end, m) for start, end, m in read if m.content and m.listed and end - start >= _LEAST_WORD]
+        inside = frozenset(place for start, end, _ in words for place in range(start + 1, end))
+        return cls(inside, {(start, end): m.form for start, end, m in words if _WRITTEN.search(m.form)})
+
+    def allows(self, start: int, end: int, spelling: str) -> bool:
+        """Whether a spelling may take the place from ``start`` to ``end``."""
+        if start in self.inside or end in self.inside:
+            return False
+        return self.named.get((start, end), spelling) in {spelling, *_words(spelling)}
+
+
 def mend(question: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) -> str | None:
     """The question as it may have been meant, or None when there is nothing to mend.
 
@@ -106,15 +134,15 @@ def mend(question: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) ->
             continue
         tried += 1
         found = None
+        start, end = match.span() if origin is None else (origin[match.start()][0], origin[match.end() - 1][1])
         if match.lastgroup == "hiragana":
             read = morphemes(normal) if read is None else read
             found = _mend_hiragana(match.start(), match.group(), vocabulary, pieces, read)
         elif match.lastgroup == "katakana":
             found = _mend_katakana(match.group(), vocabulary, pieces)
         elif len(match.group()) >= _LEAST_LATIN:
-            found = _mend_latin(match.group(), vocabulary, pieces)
+            found = _mend_latin(match.group(), vocabulary, pieces, question[start:end])
         if found is not None and found != match.group():
-            start, end = match.span() if origin is None else (origin[match.start()][0], origin[match.end() - 1][1])
             mended += [question[done:start], _cased(found, question[start:end])]
             done = end
             suspects += 1
@@ -150,8 +178,27 @@ def _read_kana(
 ) -> str | None:
     """A run of hiragana with known words in their spelling; None when the run is better left alone.
 
-    With ``whole``, every part of the run must be a known word or a function word.
+    With ``whole``, every part of the run must be a known word or a function word, and one known word no short one.
     """
+    chain = _cheapest(run, vocabulary, pieces, read, _Kept.of(() if whole else read))
+    if not any(piece.spelling and piece.end - start > 1 for start, piece in chain):
+        return None
+    if whole and (
+        any(piece.strange for _, piece in chain)
+        or not any(piece.spelling and piece.end - start >= _LEAST_WHOLE for start, piece in chain)
+    ):
+        return None
+    return "".join(piece.spelling or run[start : piece.end] for start, piece in chain)
+
+
+def _cheapest(
+    run: str,
+    vocabulary: Vocabulary,
+    pieces: Callable[[str], int],
+    read: list[tuple[int, int, Morpheme]],
+    kept: _Kept,
+) -> list[tuple[int, _Piece]]:
+    """The cheapest chain of pieces, each with its start."""
     nowhere: tuple[float, int, _Piece | None] = (math.inf, -1, None)
     best = [(0.0, -1, None), *[nowhere] * len(run)]
     by_start: dict[int, list[tuple[int, Morpheme]]] = {}
@@ -162,6 +209,8 @@ def _read_kana(
         if math.isinf(cost):
             continue
         for piece in _edges(run, place, vocabulary, pieces, by_start.get(place, [])):
+            if piece.spelling and not kept.allows(place, piece.end, piece.spelling):
+                continue
             if cost + piece.cost < best[piece.end][0]:
                 best[piece.end] = (cost + piece.cost, place, piece)
     chain: list[tuple[int, _Piece]] = []
@@ -169,15 +218,10 @@ def _read_kana(
     while place > 0:
         _, before, last = best[place]
         if last is None:
-            return None
+            return []
         chain.append((before, last))
         place = before
-    chain.reverse()
-    if not any(piece.spelling and piece.end - start > 1 for start, piece in chain):
-        return None
-    if whole and any(piece.strange for _, piece in chain):
-        return None
-    return "".join(piece.spelling or run[start : piece.end] for start, piece in chain)
+    return chain[::-1]
 
 
 def _edges(
@@ -209,6 +253,9 @@ def _edges(
 def _mend_katakana(run: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) -> str | None:
     if vocabulary.passages(run) or all(vocabulary.knows(word) for word in _words(run)) or pieces(run) == 1:
         return None
+    read = morphemes(run)
+    if len(read) == 1 and read[0].listed:
+        return None  # ドライヤー is no slip for ドライバー
     kana = hiragana(run)
     return (
         vocabulary.read_as(kana)
@@ -217,14 +264,17 @@ def _mend_katakana(run: str, vocabulary: Vocabulary, pieces: Callable[[str], int
     )
 
 
-def _mend_latin(word: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) -> str | None:
+def _mend_latin(word: str, vocabulary: Vocabulary, pieces: Callable[[str], int], typed: str) -> str | None:
+    """``typed`` is the word with its capitals: Suica is no romaji, and PayPay and iPhone are written with care."""
     parts = _LATIN.findall(word)
     strange = [part for part in parts if not _is_known(part, vocabulary) and pieces(part) > 1]
     if not strange:
         return None
-    found = _from_romaji(word, vocabulary, pieces)
+    found = None if typed.istitle() else _from_romaji(word, vocabulary, pieces)
     if found is not None:
         return found
+    if not typed.isupper() and not typed[1:].islower():
+        return None
     mended = {part: _one_slip(part, _ASCII, vocabulary) or part for part in strange}
     return _LATIN.sub(lambda match: mended.get(match.group(), match.group()), word)
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from kbsearch import render
 from kbsearch.batch import answer_lines
 from kbsearch.confidence import outcome_of
+from kbsearch.errors import BadQuery, IndexIncompatible
 from kbsearch.features import NAMES
 from kbsearch.rank import MODES
 from kbsearch.results import Hit, Reason, SearchResult
@@ -361,3 +362,29 @@ def test_a_batch_on_the_command_line_may_be_explained(kb_index: Path, kbsearch: 
     assert good["hits"][0]["reasons"]
     assert (bad["outcome"], bad["confidence"]) == ("hand_over", None)
     assert answer.returncode == 12
+
+
+def test_a_probability_is_rounded_down_so_that_it_does_not_contradict_the_outcome() -> None:
+    hit = Hit(1, "a", "a", "返品", "", "返品", (), 0.9, {}, "a.md", (1, 1), ())
+    result = SearchResult("返品", (hit,), "choose", 0.7999, None, 1.0, "gen-000001")
+    screen = io.StringIO()
+    Console(file=screen, width=120).print(render.search_result(result))
+    assert "79%" in screen.getvalue()
+
+
+def test_articles_to_leave_out_are_a_list_and_no_text(kb: KnowledgeBase) -> None:
+    with pytest.raises(BadQuery, match="list of article ids"):
+        kb.ranking("返品の送料", without="returns")
+    assert "returns" not in kb.ranking("返品の送料", without=["returns"]).article_ids
+
+
+def test_a_lexical_question_with_a_slip_needs_no_encoder_that_fits(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def foreign(_self: object, _word: str) -> int:
+        raise IndexIncompatible("encoder", "another", "this one")
+
+    monkeypatch.setattr("kbsearch.snapshot.Snapshot.pieces", foreign)
+    assert kb.search("へんぴんの送料", mode="lexical").understood is None
+    with pytest.raises(IndexIncompatible):
+        kb.search("へんぴんの送料")
