@@ -77,7 +77,7 @@ def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
             continue
         try:
             entry = json.loads(line)
-            text, query_id = "".join(entry["text"]), str(entry["id"])  # a text, or a TypeError
+            text, query_id = _text(entry["text"]), str(entry["id"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(f"{queries}:{number}", f"expected a JSON object with id and text ({error})") from error
         where = entry.get("filter") or {}
@@ -130,6 +130,12 @@ def withhold(queries: Sequence[JudgedQuery], share: float, seed: int = 0) -> tup
         left = {article: score for article, score in query.relevant.items() if article not in hidden}
         changed.append(replace(query, relevant=left, withheld=query.withheld or (bool(query.relevant) and not left)))
     return changed, hidden
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text is {value!r}")
+    return value
 
 
 def _lines(file: Path) -> list[str]:

@@ -75,12 +75,21 @@ _DEEPEST_POOL: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One way to put a question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked."""
+    """One way to put a question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked.
+
+    ``japanese`` is the share of Japanese characters in it.
+    """
 
     text: str
     words: tuple[str, ...]
     grams: tuple[str, ...]
     vector: FloatArray | None
+    japanese: float
+
+    @property
+    def asks_japanese(self) -> bool:
+        """Whether it counts as Japanese."""
+        return self.japanese > JAPANESE_QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +156,7 @@ def _wording(snapshot: Snapshot, text: str, mode: Mode) -> Wording:
     analysis = analyse(text)
     asks = bool(analysis.words.terms or analysis.grams.terms)
     vector = snapshot.encode(text) if asks and mode not in WORDS_ONLY else None
-    return Wording(text, analysis.words.terms, analysis.grams.terms, vector)
+    return Wording(text, analysis.words.terms, analysis.grams.terms, vector, japanese_share(text))
 
 
 def best_articles(
@@ -235,7 +244,7 @@ def question_of(snapshot: Snapshot, query: Query) -> Question:
     manifest, first = snapshot.generation.manifest, query.wordings[0]
     cosines, titles = [(manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines")]
     other, japanese = [_background(sample, first.vector, cosines) for sample in snapshot.samples]
-    return Question(japanese_share(first.text), len(set(first.grams)), cosines, titles, (other, japanese))
+    return Question(first.japanese, len(set(first.grams)), cosines, titles, (other, japanese))
 
 
 def _background(sample: FloatArray, vector: FloatArray | None, usual: tuple[float, float]) -> tuple[float, float]:
@@ -292,8 +301,7 @@ def own_language_first(
     first = np.ones(len(articles), dtype=bool)
     if len(sizes) == len(articles):
         return scores, first
-    asks_japanese = japanese_share(query.wordings[0].text) > JAPANESE_QUESTION
-    own = snapshot.is_japanese[articles] == asks_japanese
+    own = snapshot.is_japanese[articles] == query.wordings[0].asks_japanese
     scores = scores.copy()
     for versions in (np.flatnonzero(group == number) for number in np.flatnonzero(sizes > 1)):
         best = scores[versions].max()
@@ -321,24 +329,17 @@ def candidates(
         if mode not in {"dense", "words"}:
             proposals.append(lexical.search("grams", wording.grams, pool, where, excluded)[0])
         if wording.vector is not None:
-            mask = snapshot.admitted(where, excluded)
-            proposals.append(snapshot.vectors.search(wording.vector, pool, mask)[0])
-            proposals.append(_of_other_script(snapshot, wording, mask))
+            proposals.append(snapshot.vectors.search(wording.vector, pool, snapshot.admitted(where, excluded))[0])
+            # Rows in the script that the question is not in: else those in its own could fill the pool.
+            other = snapshot.admitted_in_script(where, excluded, japanese=not wording.asks_japanese)
+            if other is not None:
+                proposals.append(snapshot.vectors.search(wording.vector, _FOREIGN_POOL, other)[0])
     rows = np.unique(np.concatenate(proposals))
     words, words_ceiling = _best_score(lexical, "words", [wording.words for wording in query.wordings], rows)
     grams, grams_ceiling = _best_score(lexical, "grams", [wording.grams for wording in query.wordings], rows)
     cosines = [snapshot.vectors.score(w.vector, rows) for w in query.wordings if w.vector is not None]
     dense = np.max(cosines, axis=0) if cosines else np.zeros(len(rows), np.float32)
     return Candidates(rows, words, grams, dense, words_ceiling, grams_ceiling)
-
-
-def _of_other_script(snapshot: Snapshot, wording: Wording, mask: NDArray[np.bool_] | None) -> RowArray:
-    """Rows in the script that the question is not in: else those in its own could fill the pool."""
-    japanese = snapshot.japanese_rows
-    if wording.vector is None or japanese.all() or not japanese.any():
-        return np.empty(0, dtype=np.int64)
-    other = ~japanese if japanese_share(wording.text) > JAPANESE_QUESTION else japanese
-    return snapshot.vectors.search(wording.vector, _FOREIGN_POOL, other if mask is None else other & mask)[0]
 
 
 def _best_score(

@@ -178,6 +178,25 @@ class Snapshot:
             return None
         return self._masks.get(("admitted", where, excluded), lambda: self._mask(where, excluded))
 
+    def admitted_in_script(
+        self, where: Filter, excluded: tuple[int, ...], *, japanese: bool
+    ) -> NDArray[np.bool_] | None:
+        """Rows of Japanese articles, or of the others, that may answer; None where all articles are of one kind."""
+        if not self._two_scripts:
+            return None
+        return self._masks.get(
+            ("script", japanese, where, excluded), lambda: self._in_script(where, excluded, japanese)
+        )
+
+    @cached_property
+    def _two_scripts(self) -> bool:
+        return bool(self.japanese_rows.any() and not self.japanese_rows.all())
+
+    def _in_script(self, where: Filter, excluded: tuple[int, ...], japanese: bool) -> NDArray[np.bool_]:  # noqa: FBT001
+        rows: NDArray[np.bool_] = self.japanese_rows == japanese
+        mask = self.admitted(where, excluded)
+        return rows if mask is None else rows & mask
+
     def _out_of_date(self, day: str) -> tuple[int, ...]:
         return tuple(
             number
