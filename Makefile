@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-encoder clean
+.PHONY: demo test lint bench bench-encoder clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kbsearch build articles --index indexes/help
@@ -25,6 +25,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks.run --quick
+
 bench-encoder: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/encoder.py
 
@@ -40,6 +43,10 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install $(QUIET) torch==2.13.0
 	$(BIN)/pip install $(QUIET) --editable '.[test]'
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed-test
+	$(BIN)/pip install $(QUIET) --editable '.[bench]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) indexes/help .mypy_cache .ruff_cache .pytest_cache .hypothesis

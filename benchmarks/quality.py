@@ -37,6 +37,7 @@ from kbsearch.evaluate import JudgedQuery, read_judgements, score_ranking
 from kbsearch.filters import parse_filter
 from kbsearch.learned import shipped_models
 from kbsearch.rank import BASELINES, MODES
+from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from kbsearch.retrieve import Wording
@@ -101,7 +102,8 @@ def rankings(kb: KnowledgeBase, naive: Naive, query: JudgedQuery) -> dict[str, t
     """The ranking of each system for one question."""
     snapshot = kb.snapshot
     asked = kb.prepare(query.text).wordings[-1]
-    mask = snapshot.admitted(parse_filter(query.filter), snapshot.out_of_date_today())
+    articles = snapshot.admitted_articles(parse_filter(query.filter), snapshot.out_of_date_today())
+    mask = articles[snapshot.article_of_row]
     found = {"naive": tuple(snapshot.article_ids[number] for number in naive.ranking(asked, mask))}
     for mode in (*MODES, *BASELINES):
         if mode in SYSTEMS:
@@ -113,7 +115,9 @@ class Naive:
     """rank-bm25 over words and an exact scan of the vectors, fused by reciprocal rank."""
 
     def __init__(self, kb: KnowledgeBase) -> None:
-        self._bm25 = BM25Okapi(kb.snapshot.content.terms("words"))
+        tokens = kb.snapshot.tokens
+        counts = [tokens.counts(row, "words") for row in range(tokens.rows)]
+        self._bm25 = BM25Okapi([[term for term, count in row.items() for _ in range(count)] for row in counts])
         self._vectors = kb.snapshot.vectors.vectors
         self._articles = kb.snapshot.article_of_row
 
@@ -122,7 +126,8 @@ class Naive:
         if query.vector is None:
             return []
         fused: dict[int, float] = defaultdict(float)
-        for scores in (self._bm25.get_scores(list(query.words)), self._vectors @ query.vector):
+        asked = [term_id("words", term) for term in query.words]
+        for scores in (self._bm25.get_scores(asked), self._vectors @ query.vector):
             allowed = scores if mask is None else np.where(mask, scores, -np.inf)
             for rank, row in enumerate(np.argsort(-allowed, kind="stable")[:POOL]):
                 if np.isfinite(allowed[row]):

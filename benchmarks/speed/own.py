@@ -1,0 +1,128 @@
+"""What is measured of kbsearch alone: stages, questions with real encoding, the encoder, a build after one edit.
+
+Use: ``python -m speed.own BUNDLE SECONDS ARTICLES`` prints JSON; :func:`measure_own` runs that in a process.
+
+Never: build into the bundle's index; the copy is made of hard links, and a generation is never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kbsearch.builder import build
+from kbsearch.embed import load_encoder
+from kbsearch.search import KnowledgeBase
+from speed.bundle import Bundle
+from speed.remote import environment
+from speed.stats import latencies, percentiles, rate
+
+if TYPE_CHECKING:
+    from kbsearch.results import SearchResult
+
+__all__ = ["measure_own"]
+
+STAGES: Final = ("analyse", "encode", "lexical", "dense", "rank", "fetch", "snippet")
+_THREADS: Final = (1, 2, 8)
+_SAMPLE: Final = 200
+
+
+def measure_own(bundle: Bundle, seconds: float, articles: Path) -> dict[str, Any]:
+    """All of it, in a process of its own."""
+    command = [sys.executable, "-m", "speed.own", str(bundle.folder), str(seconds), str(articles)]
+    out = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, check=True).stdout
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def _encoded(bundle: Bundle, seconds: float) -> dict[str, Any]:
+    """Questions with their encoding, one by one and by several threads, and the time of each stage."""
+    kb = KnowledgeBase.open(bundle.index)
+    encoder = kb.snapshot.encoder
+    # The snapshot remembers the vectors of late questions; each of these is to be encoded.
+    kb.snapshot.encode = encoder.encode_query  # type: ignore[method-assign]
+    texts = [asked.text for asked in bundle.questions]
+    kb.search(texts[0])
+    results: list[SearchResult] = []
+    found = {"search": percentiles(latencies(lambda text: results.append(kb.search(text)), texts))}
+    encoding = percentiles(latencies(encoder.encode_query, texts))
+    rates = {str(threads): rate(kb.search, texts, threads, seconds) for threads in _THREADS}
+    return {**found, "encode alone": encoding, "rate": rates, "stages": _stages(results)}
+
+
+def _stages(results: list[SearchResult]) -> dict[str, dict[str, float]] | None:
+    """Percentiles of each stage; None while kbsearch does not tell them."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    for result in results:
+        for stage, milliseconds in (getattr(result, "stages", None) or {}).items():
+            samples[stage].append(milliseconds)
+    names = [*(stage for stage in STAGES if stage in samples), *(stage for stage in samples if stage not in STAGES)]
+    return {stage: percentiles(samples[stage]) for stage in names} or None
+
+
+def _encoder_rate(bundle: Bundle) -> dict[str, float]:
+    """Passages a second of the encoder alone, on passages spread over the corpus."""
+    kb = KnowledgeBase.open(bundle.index)
+    rows = sorted({place * bundle.passages // _SAMPLE for place in range(_SAMPLE)})
+    shown = kb.snapshot.content.passage_rows(rows)
+    texts = ["\n".join([row.title, *row.headings[-1:], row.text]) for row in shown.values()]
+    encoder = load_encoder()
+    encoder.encode_passages(texts[:8])
+    start = time.perf_counter()
+    encoder.encode_passages(texts)
+    return {"passages a second": round(len(texts) / (time.perf_counter() - start), 1), "sample": len(texts)}
+
+
+def _edited_build(bundle: Bundle, articles: Path) -> dict[str, Any]:
+    """Change one article and build again."""
+    place = bundle.folder / "edited"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        _linked(bundle.index, place / "index")
+        _linked(articles, place / "articles")
+        changed = max((place / "articles").rglob("*.md"))
+        text = changed.read_text("utf-8")
+        changed.unlink()  # the name is a link; the corpus keeps its file
+        changed.write_text(text + "\n本日、内容を見直しました。\n", "utf-8")
+        report = build(place / "articles", place / "index")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    timings = {stage: round(seconds, 4) for stage, seconds in report.timings.items()}
+    return {
+        "timings": timings,
+        "without encoding": round(timings["total"] - timings.get("encode", 0.0), 4),
+        "encoded": report.counts["encoded"],
+        "changed": len(report.changed),
+    }
+
+
+def _linked(source: Path, target: Path) -> None:
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # another disk
+            shutil.copyfile(one, other)
+
+    shutil.copytree(source, target, copy_function=link)
+
+
+def main() -> None:
+    """Measure all and print it."""
+    bundle, seconds, articles = Bundle(Path(sys.argv[1])), float(sys.argv[2]), Path(sys.argv[3])
+    found = {
+        "encoded": _encoded(bundle, seconds),
+        "encoder": _encoder_rate(bundle),
+        "edited": _edited_build(bundle, articles),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
