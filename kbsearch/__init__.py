@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         IndexNotFound,
         IndexUnwritable,
         KbSearchError,
+        NativeMissing,
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
@@ -55,6 +56,7 @@ __all__ = [
     "IndexUnwritable",
     "KbSearchError",
     "KnowledgeBase",
+    "NativeMissing",
     "NotFound",
     "Passage",
     "PassageHit",

@@ -42,7 +42,7 @@ def answer_lines(
             result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
         except BadQuery as error:
             text = str(entry.get("text") or "")
-            empty = SearchResult(text, (), "hand_over", None, None, 0.0, kb.generation).to_dict(entry.get("id"))
+            empty = SearchResult(text, (), "hand_over", None, None, 0.0, kb.generation, {}).to_dict(entry.get("id"))
             yield {**empty, "query": entry.get("text"), "error": f"line {number}: {error}"}
         else:
             yield result.to_dict(entry.get("id"))

@@ -16,7 +16,7 @@ import hashlib
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,28 +24,27 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kbsearch.calibration import calibrate
-from kbsearch.columns import save_column
-from kbsearch.content import SourceFile, StoredPassage, category_path, write_content
+from kbsearch.content import Amended
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
+from kbsearch.delta import plan_delta
 from kbsearch.embed import DEFAULT, load_encoder, text_key
-from kbsearch.errors import ArticleError, ConfigError
-from kbsearch.fields import pack_fields
+from kbsearch.encoding import Encoding, encode_texts
+from kbsearch.errors import ArticleError, ConfigError, IndexCorrupt
 from kbsearch.journal import Journal
 from kbsearch.learned import shipped_models
-from kbsearch.lexical import LexicalRow, write_lexical
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.model import Article, ArticleWarning, Weights
-from kbsearch.previous import Previous, Recipe, load_previous
+from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.results import BuildReport
-from kbsearch.rows import Row, analyse_rows, field_terms, make_rows
+from kbsearch.rows import Row, analyse_rows, make_rows
+from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
-from kbsearch.vector import DenseReport, cosine_statistics, write_graph, write_vectors
-from kbsearch.vocabulary import write_vocabulary
-from kbsearch.wordlist import word_entries
+from kbsearch.tokens import TokenWriter
+from kbsearch.writing import Written, sorted_warnings, write_dense, write_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,12 +54,12 @@ if TYPE_CHECKING:
     from kbsearch.store import Draft
     from kbsearch.synonyms import Rules
 
+    _Parse = Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]]
+
 __all__ = ["build"]
 
 TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
-
-_ENCODE_AT_ONCE: Final = 512  # texts between two entries in the journal: what a killed build can lose
 
 
 def build(
@@ -138,60 +137,172 @@ def build(
         digests = _digests(sources, tell)
     with store.writing() as draft:
         with clock.stage("compare"):
-            previous = load_previous(store, recipe)
-        names = _compare(digests, previous)
+            published = open_published(store)
+        job = _Job(draft, model, encoder, models, recipe, weights, rules, parse, tell, clock)
+        names = _compare(digests, {} if published is None else published.files)
         if full:  # the report still says what changed; nothing is taken over
-            previous = Previous()
             store.journal.unlink(missing_ok=True)
-        same_files = not (names["added"] or names["changed"] or names["removed"])
-        if same_files and previous.recipe == recipe and previous.encoder == encoder and previous.aside == set(warnings):
-            store.journal.unlink(missing_ok=True)
-            return _unchanged_report(store, previous, names, clock)
+        elif published is not None and (published.recipe, published.encoder) == (recipe, encoder):
+            same = not any(names[how] for how in ("added", "changed", "removed")) and published.aside == set(warnings)
+            if same and not published.generation.damage():
+                store.journal.unlink(missing_ok=True)
+                return _unchanged_report(store, published, names, clock)
+            done = None if same else job.amend(published, sources, digests, warnings)
+            if done is not None:
+                return _report(store, names, done, clock)
+        previous = Previous() if full else load_previous(published, recipe)
+        return _report(store, names, job.whole(previous, sources, digests, warnings), clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was published."""
+
+    generation: str
+    manifest: Mapping[str, Any]
+    warnings: Sequence[ArticleWarning]
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a build is made with, whatever it finds."""
+
+    draft: Draft
+    model: Encoder
+    encoder: str
+    models: Models
+    recipe: Recipe
+    weights: Weights
+    rules: Rules
+    parse: _Parse
+    tell: Progress
+    clock: _Clock
+
+    def whole(
+        self, previous: Previous, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
+    ) -> _Done:
+        """Everything anew, but what need not be computed again."""
+        draft, model, tell, clock = self.draft, self.model, self.tell, self.clock
         # 2. Files to articles; damaged ones become warnings.
         with clock.stage("parse"):
-            parsed, found = _parse_all(sources, digests, previous, parse, tell)
-            warnings.extend(found)
-        # 3. Articles to rows, and rows to terms.
-        with clock.stage("analyse"):
-            rows = make_rows(parsed)
-            analyse_rows(rows, parsed, weights, previous.terms, tell)
-        # 4. Rows to vectors; texts seen before keep theirs.
-        with clock.stage("encode"):
-            journal = Journal(store.journal, model.fingerprint, model.dimension)
-            reused = sum(row.key in previous.vectors or row.key in journal.known for row in rows)
-            known, encoded = _encode(_texts(parsed, rows), model, previous, journal, tell)
-            vectors = _stacked([row.key for row in rows], known, model.dimension)
-            titles = _stacked([text_key(article.title) for article in parsed], known, model.dimension)
-        # 5. Everything to disk.
+            articles, found = _parse_all(sources, digests, previous, self.parse, tell)
+            warnings = [*warnings, *found]
+        # 3. Articles to rows; texts seen before keep their vectors, the others are encoded meanwhile.
+        rows, journal = make_rows(articles), self._journal()
+        reused = sum(row.key in previous.vectors or row.key in journal.known for row in rows)
+        with Encoding(_texts(articles, rows), model, previous.vectors, journal) as encoding:
+            # 4. Rows to terms, and all that needs no vector to disk.
+            with clock.stage("analyse"), TokenWriter(draft.files.tokens) as tokens:
+                analyse_rows(rows, articles, self.weights, tokens, tell)
+            with clock.stage("write"):
+                written = Written(articles, rows, translation_groups(articles), Amended())
+                write_texts(draft.files, written, digests, warnings)
+                draft.files.synonyms.write_text(json.dumps(self.rules, ensure_ascii=False), "utf-8")
+            with clock.stage("encode"):
+                known = encoding.finish(tell)
+        # 5. The vectors to disk.
         with clock.stage("write"):
             tell("write", 0, 1)
-            dense = _write_legs(draft, parsed, rows, vectors, titles)
-            _write_content(draft, parsed, rows, digests, warnings)
-            draft.files.synonyms.write_text(json.dumps(rules, ensure_ascii=False), "utf-8")
-            counts = _counts(parsed, rows)
+            dense, statistics = write_dense(draft.files, written, known, model.dimension)
             manifest = {
-                "fingerprints": asdict(recipe),
-                "encoder": {"name": encoder, "dimension": model.dimension},
-                "counts": counts,
+                "fingerprints": asdict(self.recipe),
+                "encoder": {"name": self.encoder, "dimension": model.dimension},
+                "counts": _counts(articles, rows),
                 "dense": asdict(dense),
-                "cosines": _statistics(vectors),
-                "title_cosines": _statistics(titles),
+                **statistics,
             }
             tell("write", 1, 1)
         # 6. How far may its answers be believed?
         with clock.stage("calibrate"):
-            vectors_of = partial(_encode, model=model, previous=Previous(vectors=known), journal=journal, tell=tell)
-            manifest["calibration"] = _calibrate(
-                draft, manifest, models, parsed, rows, weights, model, vectors_of, tell
-            )
+            vectors_of = partial(encode_texts, encoder=model, known=known, journal=journal, tell=tell)
+            manifest["calibration"] = self._calibrate(manifest, articles, rows, vectors_of)
         # 7. The pointer over to it.
-        with clock.stage("publish"):
-            generation = draft.publish(manifest)
+        return self._publish(manifest, journal, warnings, encoding.new, reused)
+
+    def amend(
+        self, published: Published, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
+    ) -> _Done | None:
+        """What changed since the last whole build, beside that; None when a whole one is better."""
+        try:
+            with published.generation.blamed():
+                amended = self._amended(published, sources, digests, warnings)
+        except IndexCorrupt:  # a whole build takes nothing over from it
+            self.draft.clear()
+            return None
+        return None if amended is None else self._publish(*amended)
+
+    def _amended(
+        self, published: Published, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
+    ) -> tuple[dict[str, Any], Journal, list[ArticleWarning], int, int] | None:
+        draft, clock, tell = self.draft, self.clock, self.tell
+        with clock.stage("compare"):
+            plan = plan_delta(published, digests)
+            if plan is None or published.generation.damage(of_delta=True):  # it would get checksums of its own
+                return None
+        touched = set(plan.touched)
+        with clock.stage("parse"):
+            some = [source for source in sources if source.path in touched]
+            articles, found = _parse_all(some, digests, Previous(), self.parse, tell)
+            checked = plan.check(articles, [*warnings, *found])
+        if checked is None:
+            return None
+        journal, new = self._journal(), [0, 0]
+
+        def encode(texts: dict[str, str]) -> Mapping[str, FloatArray]:
+            with clock.stage("encode"):
+                old = plan.vectors()
+                known, new[0] = encode_texts(texts, self.model, old, journal, tell)
+            return known
+
+        with clock.stage("write"):
+            files = draft.build_on(published.generation)
+            manifest = plan.write(files, articles, self.weights, digests, checked, encode, tell)
+        return manifest, journal, checked, new[0], manifest["counts"]["passages"] - new[0]
+
+    def _journal(self) -> Journal:
+        return Journal(self.draft.journal, self.model.fingerprint, self.model.dimension)
+
+    def _publish(
+        self, manifest: dict[str, Any], journal: Journal, warnings: list[ArticleWarning], encoded: int, reused: int
+    ) -> _Done:
+        with self.clock.stage("publish"):
+            generation = self.draft.publish(manifest)
             journal.discard()
+        return _Done(generation, manifest, warnings, encoded, reused)
+
+    def _calibrate(
+        self,
+        manifest: dict[str, Any],
+        articles: list[Article],
+        rows: list[Row],
+        encode: Callable[[dict[str, str]], tuple[dict[str, FloatArray], int]],
+    ) -> dict[str, Any]:
+        """See :mod:`kbsearch.calibration`; keeps the vectors that it needs for the next build."""
+        used: dict[str, FloatArray] = {}
+
+        def remembered(texts: Mapping[str, str]) -> Mapping[str, FloatArray]:
+            found = encode(dict(texts))[0]
+            used.update({key: found[key] for key in texts})
+            return used
+
+        generation = self.draft.unfinished(manifest)
+        snapshot = Snapshot(generation, self.model)
+        calibration = calibrate(snapshot, self.models, articles, rows, self.weights, remembered, self.tell)
+        generation.close()
+        matrix = np.stack(list(used.values())) if used else np.empty((0, self.model.dimension), dtype=np.float32)
+        with self.draft.files.probes.open("wb") as target:
+            np.savez(target, keys=np.array(list(used), dtype="U64"), vectors=matrix)
+        return calibration
+
+
+def _report(store: Store, names: dict[str, tuple[str, ...]], done: _Done, clock: _Clock) -> BuildReport:
     return BuildReport(
-        index=str(store.root), generation=generation, published=True, **names, warnings=_sorted(warnings),
-        counts={**counts, "encoded": encoded, "reused": reused}, calibration=manifest["calibration"],
-        timings=clock.done(),
+        index=str(store.root), generation=done.generation, published=True, **names,
+        warnings=sorted_warnings(done.warnings),
+        counts={**done.manifest["counts"], "encoded": done.encoded, "reused": done.reused},
+        calibration=done.manifest["calibration"], timings=clock.done(),
     )  # fmt: skip
 
 
@@ -222,7 +333,7 @@ def _counts(articles: list[Article], rows: list[Row]) -> dict[str, int]:
 def _recipe(model: Encoder, weights: Weights, default_lang: str, models: Models, rules: Rules) -> Recipe:
     return Recipe(
         parser=f"{VERSION} target {TARGET_TOKENS}",
-        analyser=fingerprint(),
+        analyser=f"{fingerprint()} sentences/{SENTENCES}",
         encoder=model.fingerprint,
         weights=" ".join(f"{name} {value}" for name, value in asdict(weights).items()),
         languages=default_lang,
@@ -247,8 +358,7 @@ def _digest_of(error: ArticleError) -> str:
     return hashlib.sha256(str(error).encode()).hexdigest()
 
 
-def _compare(digests: dict[str, str], previous: Previous) -> dict[str, tuple[str, ...]]:
-    now, then = digests, previous.files
+def _compare(now: dict[str, str], then: dict[str, str]) -> dict[str, tuple[str, ...]]:
     return {
         "added": tuple(sorted(now.keys() - then.keys())),
         "changed": tuple(sorted(path for path in now.keys() & then.keys() if now[path] != then[path])),
@@ -258,16 +368,13 @@ def _compare(digests: dict[str, str], previous: Previous) -> dict[str, tuple[str
 
 
 def _unchanged_report(
-    store: Store, previous: Previous, names: dict[str, tuple[str, ...]], clock: _Clock
+    store: Store, published: Published, names: dict[str, tuple[str, ...]], clock: _Clock
 ) -> BuildReport:
-    generation = previous.generation
-    if generation is None:
-        raise AssertionError("an index equal to the last one has a last one")
-    counts = {**generation.manifest["counts"], "encoded": 0, "reused": generation.manifest["counts"]["passages"]}
-    warnings = [warning for found in previous.warnings.values() for warning in found]
+    manifest = published.manifest
+    counts = {**manifest["counts"], "encoded": 0, "reused": manifest["counts"]["passages"]}
     return BuildReport(
-        index=str(store.root), generation=generation.name, published=False, **names,
-        warnings=_sorted(warnings), counts=counts, calibration=generation.manifest["calibration"],
+        index=str(store.root), generation=published.generation.name, published=False, **names,
+        warnings=sorted_warnings(published.warnings), counts=counts, calibration=manifest["calibration"],
         timings=clock.done(),
     )  # fmt: skip
 
@@ -276,7 +383,7 @@ def _parse_all(
     sources: Sequence[Source],
     digests: dict[str, str],
     previous: Previous,
-    parse: Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]],
+    parse: _Parse,
     tell: Progress,
 ) -> tuple[list[Article], list[ArticleWarning]]:
     """Articles in order of path, with what is to be said of each; ids are distinct.
@@ -318,109 +425,8 @@ def _texts(articles: list[Article], rows: list[Row]) -> dict[str, str]:
     return {row.key: row.text for row in rows} | {text_key(article.title): article.title for article in articles}
 
 
-def _encode(
-    texts: dict[str, str], model: Encoder, previous: Previous, journal: Journal, tell: Progress
-) -> tuple[dict[str, FloatArray], int]:
-    """Vectors by key of all texts (and of others), and how many of them are new."""
-    known = {**previous.vectors, **journal.known}
-    missing = [(key, text) for key, text in texts.items() if key not in known]
-    missing.sort(key=lambda item: len(item[1]))  # texts of one length share a batch without padding
-    done = 0
-
-    def count(finished: int) -> None:
-        nonlocal done
-        done += finished
-        tell("encode", done, len(missing))
-
-    for start in range(0, len(missing), _ENCODE_AT_ONCE):
-        keys, batch = zip(*missing[start : start + _ENCODE_AT_ONCE], strict=True)
-        encoded = model.encode_passages(batch, count)
-        journal.append(keys, encoded)
-        known.update(zip(keys, encoded, strict=True))
-    return known, len(missing)
-
-
-def _statistics(vectors: FloatArray) -> dict[str, float]:
-    mean, spread = cosine_statistics(vectors)
-    return {"mean": mean, "spread": spread}
-
-
-def _stacked(keys: list[str], known: dict[str, FloatArray], dimension: int) -> FloatArray:
-    """Vectors in the order of their keys, float32 of shape (keys, dimension)."""
-    vectors = np.empty((len(keys), dimension), dtype=np.float32)
-    for number, key in enumerate(keys):
-        vectors[number] = known[key]
-    return vectors
-
-
-def _write_legs(
-    draft: Draft, articles: list[Article], rows: list[Row], vectors: FloatArray, titles: FloatArray
-) -> DenseReport:
-    files = draft.files
-    write_vectors(files.title_vectors, titles)
-    write_lexical(files.lexical, (_lexical_row(row, articles[row.article]) for row in rows))
-    write_vectors(files.vectors, vectors)
-    terms, offsets = pack_fields(field_terms(rows))
-    save_column(files.field_terms, terms)
-    save_column(files.field_offsets, offsets)
-    write_vocabulary(files.vocabulary, word_entries(rows))
-    save_column(files.japanese_column, np.array([article.lang == "ja" for article in articles], dtype=np.bool_))
-    save_column(files.group_column, np.array(translation_groups(articles), dtype=np.int32))
-    save_column(files.article_column, np.array([row.article for row in rows], dtype=np.int32))
-    return write_graph(files.graph, vectors)
-
-
-def _calibrate(
-    draft: Draft,
-    manifest: dict[str, Any],
-    models: Models,
-    articles: list[Article],
-    rows: list[Row],
-    weights: Weights,
-    model: Encoder,
-    encode: Callable[[dict[str, str]], tuple[dict[str, FloatArray], int]],
-    tell: Progress,
-) -> dict[str, Any]:
-    """See :mod:`kbsearch.calibration`; keeps the vectors that it needs for the next build."""
-    used: dict[str, FloatArray] = {}
-
-    def remembered(texts: Mapping[str, str]) -> Mapping[str, FloatArray]:
-        found = encode(dict(texts))[0]
-        used.update({key: found[key] for key in texts})
-        return used
-
-    generation = draft.unfinished(manifest)
-    snapshot = Snapshot(generation, model)
-    calibration = calibrate(snapshot, models, articles, rows, weights, remembered, tell)
-    generation.close()
-    matrix = np.stack(list(used.values())) if used else np.empty((0, model.dimension), dtype=np.float32)
-    with draft.files.probes.open("wb") as target:
-        np.savez(target, keys=np.array(list(used), dtype="U64"), vectors=matrix)
-    return calibration
-
-
-def _write_content(
-    draft: Draft, articles: list[Article], rows: list[Row], digests: dict[str, str], warnings: list[ArticleWarning]
-) -> None:
-    stored = (
-        StoredPassage(row.article, row.passage, row.alias, row.key, row.terms_key, row.words, row.grams) for row in rows
-    )
-    sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
-    write_content(draft.files.content, sources, articles, stored, _sorted(warnings))
-
-
-def _lexical_row(row: Row, article: Article) -> LexicalRow:
-    return LexicalRow(
-        row.words, row.grams, row.article, article.lang, article.kind, category_path(article.category), article.tags
-    )
-
-
 def _fatal(error: ArticleError) -> ArticleWarning:
     return ArticleWarning(error.path, error.line, "unreadable", error.reason, fatal=True)
-
-
-def _sorted(warnings: list[ArticleWarning]) -> tuple[ArticleWarning, ...]:
-    return tuple(sorted(set(warnings), key=lambda w: (w.path, w.line, w.code, w.message)))
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -440,7 +446,7 @@ class _Clock:
         try:
             yield
         finally:
-            self._seconds[name] = time.perf_counter() - start
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def done(self) -> dict[str, float]:
         return {**self._seconds, "total": time.perf_counter() - self._start}

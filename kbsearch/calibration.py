@@ -31,14 +31,14 @@ from kbsearch.features import article_features
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 from kbsearch.measures import expected_calibration_error, reliability
 from kbsearch.model import Filter
-from kbsearch.rank import order
+from kbsearch.rank import Overlap, order
 from kbsearch.retrieve import (
     POOL,
     candidates,
-    overlap_of,
     own_language_first,
     prepare,
     question_of,
+    scored,
     title_cosines,
 )
 from kbsearch.text import analyse
@@ -48,10 +48,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kbsearch.fields import Overlap
     from kbsearch.learned import Models
     from kbsearch.lexical import Stream
-    from kbsearch.model import Article, FloatArray, Progress, Weights
+    from kbsearch.model import Article, FloatArray, Progress, RowArray, Weights
     from kbsearch.rank import Candidates
     from kbsearch.retrieve import Query
     from kbsearch.rows import Row
@@ -70,7 +69,7 @@ _EVERY_FOREIGN: Final = 10  # and one about something else
 _PRIOR: Final = 100.0
 _NEWTON_STEPS: Final = 30
 _SETTLED: Final = 1e-6
-_SLOTS: Final = {"title": (0, 2), "heading": (2, 4)}  # of kbsearch.fields
+_SLOTS: Final = {"title": (0, 2), "heading": (2, 4)}  # of kbsearch.tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,7 @@ class _Bench:
         pooled = candidates(self._snapshot, query, where, POOL, without=(probe.article,))
         yield self._judge(query, self._with_rest(probe, query, pooled, vectors), probe)
         if removed:
-            yield self._judge(query, (pooled, overlap_of(self._snapshot, query, pooled.rows)), None)
+            yield self._judge(query, pooled, None)
 
     def ask_foreign(self, count: int) -> Iterator[_Outcome]:
         """Questions about other things, as many of each language as of the other."""
@@ -222,11 +221,11 @@ class _Bench:
         for question in questions[:: max(1, len(questions) // count)]:
             query = prepare(self._snapshot, question, "hybrid")
             pooled = candidates(self._snapshot, query, Filter(), POOL)
-            yield self._judge(query, (pooled, overlap_of(self._snapshot, query, pooled.rows)), None)
+            yield self._judge(query, pooled, None)
 
     def _with_rest(
         self, probe: _Probe, query: Query, pooled: Candidates, vectors: Mapping[str, FloatArray]
-    ) -> tuple[Candidates, Overlap]:
+    ) -> Candidates:
         """The pool with the probe's article in it as it would be without the probe's text."""
         edited = {number: text_key(text) for number, text in self.edited_texts(probe)}
         kept = [
@@ -239,25 +238,29 @@ class _Bench:
         way = query.wordings[0]
         if way.vector is None:
             raise AssertionError("a probe has terms, and so a vector")
-        dense = self._snapshot.vectors.score(way.vector, rows)
+        added = scored(self._snapshot, query, rows)
+        dense, overlap = added.dense, added.overlap
+        if pooled.overlap is None or overlap is None:
+            raise AssertionError("scored rows have an overlap")
         for place, number in enumerate(kept):
             if number in edited:
                 dense[place] = float(vectors[edited[number]] @ way.vector)
-        merged = replace(
+        if probe.field in _SLOTS:
+            without = [p for p, n in enumerate(kept) if n in edited and self._in_slot(n, probe)]
+            first, last = _SLOTS[probe.field]
+            for share in (overlap.cover, overlap.reverse):
+                share[without, first:last] = 0
+        return replace(
             pooled,
             rows=np.concatenate([pooled.rows, rows]),
             words=np.concatenate([pooled.words, self._bm25("words", way.words, kept, probe)]),
             grams=np.concatenate([pooled.grams, self._bm25("grams", way.grams, kept, probe)]),
             dense=np.concatenate([pooled.dense, dense]),
+            overlap=Overlap(
+                np.concatenate([pooled.overlap.cover, overlap.cover]),
+                np.concatenate([pooled.overlap.reverse, overlap.reverse]),
+            ),
         )
-        overlap = overlap_of(self._snapshot, query, merged.rows)
-        if probe.field in _SLOTS:
-            without = [p for p, n in enumerate(kept) if n in edited and self._in_slot(n, probe)]
-            places = len(pooled.rows) + np.array(without, dtype=np.int64)
-            first, last = _SLOTS[probe.field]
-            for share in (overlap.cover, overlap.reverse):
-                share[places, first:last] = 0
-        return merged, overlap
 
     def _carries(self, number: int, probe: _Probe) -> bool:
         """Whether the row stands below the heading that is withheld; more of them than are edited take no part."""
@@ -294,19 +297,21 @@ class _Bench:
             )
         return scores
 
-    def _judge(self, query: Query, found: tuple[Candidates, Overlap], probe: _Probe | None) -> _Outcome:
+    def _judge(self, query: Query, pooled: Candidates, probe: _Probe | None) -> _Outcome:
         """Rank a pool and see what came true; without a probe nothing can."""
-        pooled, overlap = found
         snapshot = self._snapshot
-        articles = snapshot.article_of_row[pooled.rows]
-        numbers = np.unique(articles).astype(np.int64)
-        if len(numbers) == 0:
+        if len(pooled.rows) == 0:
             return _Outcome((-10.0, -10.0), (False, False))
-        titles = title_cosines(snapshot, query, numbers)
-        if probe is not None and probe.field == "title":
-            titles[numbers == probe.article] = snapshot.generation.manifest["title_cosines"]["mean"]
-        _, features = article_features(
-            pooled, overlap, articles, titles, snapshot.is_japanese, question_of(snapshot, query)
+
+        def titles(numbers: RowArray) -> FloatArray:
+            cosines = title_cosines(snapshot, query, numbers)
+            if probe is not None and probe.field == "title":
+                cosines[numbers == probe.article] = snapshot.generation.manifest["title_cosines"]["mean"]
+            return cosines
+
+        articles = snapshot.article_of_row[pooled.rows]
+        numbers, features = article_features(
+            pooled, articles, titles, snapshot.is_japanese, question_of(snapshot, query)
         )
         scores, first = own_language_first(snapshot, query, numbers, self._models.ranker.score(features))
         ranking = [int(numbers[place]) for place in order(numbers, scores)[:CHOICES]]

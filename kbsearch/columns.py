@@ -36,6 +36,7 @@ def load_column(file: Path, dtype: type[Number], length: int | None = None) -> N
         column = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError, TypeError, KeyError, MemoryError, tokenize.TokenError) as error:
         raise IndexCorrupt(file, f"a column of {dtype.__name__}", (str(error).splitlines() or ["none"])[0]) from error
-    if column.ndim != 1 or column.dtype != dtype or (length is not None and len(column) != length):
+    wrong_length = length is not None and len(column) != length
+    if column.ndim != 1 or column.dtype != dtype or wrong_length or not column.flags.aligned:
         raise IndexCorrupt(file, f"a column of {dtype.__name__}", f"{column.dtype} of shape {column.shape}")
     return np.asarray(column)

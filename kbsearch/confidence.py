@@ -49,6 +49,9 @@ CHOOSE_AT: Final = 0.5
 """From this probability of the first few articles on they are worth choosing from."""
 
 _LEADS: Final = ("cosine", "words", "grams", "title_cosine")
+_LEAD_PLACES: Final = [NAMES.index(name) for name in _LEADS]
+_COSINE: Final = NAMES.index("cosine")
+_HEADING: Final = NAMES.index("heading_grams")
 _CROWD: Final = 10
 _UTMOST: Final = 30.0  # log-odds; a float that is nearer to 1 is 1
 
@@ -127,19 +130,20 @@ def head_features(features: FloatArray, scores: FloatArray) -> FloatArray:
     places = np.argsort(-scores, kind="stable")
     first, second = places[0], places[min(1, len(places) - 1)]
     best = scores[first]
-    cosines = np.sort(features[:, NAMES.index("cosine")])
-    leads = [features[first, NAMES.index(name)] - features[second, NAMES.index(name)] for name in _LEADS]
-    head = [
-        *features[first],
+    cosines = np.sort(features[:, _COSINE])
+    crowd = min(_CROWD, len(places))
+    head = np.empty(len(HEAD_NAMES), dtype=np.float32)
+    head[: len(NAMES)] = features[first]
+    head[len(NAMES) : len(NAMES) + 4] = (
         best,
         best - scores[second],
         best - scores[places[min(4, len(places) - 1)]],
-        best - scores[places[:_CROWD]].mean(),
-        *leads,
-        cosines[-_CROWD:].mean() - cosines.mean(),
-        features[:, NAMES.index("heading_grams")].max(),
-    ]
-    return np.array(head, dtype=np.float32)
+        best - scores[places[:_CROWD]].sum() / crowd,
+    )
+    head[len(NAMES) + 4 : -2] = features[first, _LEAD_PLACES] - features[second, _LEAD_PLACES]
+    head[-2] = cosines[-_CROWD:].sum() / crowd - cosines.sum() / len(cosines)
+    head[-1] = features[:, _HEADING].max()
+    return head
 
 
 def outcome_of(first: float, few: float) -> Outcome:

@@ -17,7 +17,8 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
@@ -27,10 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Content", "SourceFile", "StoredPassage", "category_path", "name_section", "write_content"]
+__all__ = [
+    "Amended",
+    "Content",
+    "Head",
+    "SourceFile",
+    "StoredPassage",
+    "category_path",
+    "name_section",
+    "write_content",
+]
 
+_RECENT: Final = 20_000
+_MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
+_ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
@@ -38,19 +51,37 @@ CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
     lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
     status TEXT NOT NULL, valid_from TEXT, valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT,
-    meta TEXT NOT NULL, markdown TEXT NOT NULL);
+    meta TEXT NOT NULL);
+CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
 CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
     first INTEGER, last INTEGER, markdown TEXT, PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
 CREATE TABLE passages (
-    row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, text TEXT, first INTEGER, last INTEGER,
-    alias TEXT, vector_key TEXT, terms_key TEXT, words TEXT, grams TEXT);
+    row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, anchor TEXT, headings TEXT, first INTEGER, last INTEGER,
+    text TEXT, alias TEXT, vector_key TEXT);
 CREATE INDEX passages_of_article ON passages (article);
 CREATE TABLE unserved (
     article INTEGER, ordinal INTEGER, section INTEGER, text TEXT, first INTEGER, last INTEGER,
     PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
 CREATE TABLE facets (field TEXT, value TEXT, article INTEGER, PRIMARY KEY (field, value, article)) WITHOUT ROWID;
+CREATE TABLE removed (article INTEGER PRIMARY KEY);
+CREATE TABLE removed_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+# With a delta, what every query sees under the names of the tables: both, but what the delta takes away. The warnings
+# are all in the delta.
+_VIEWS: Final = """
+CREATE TEMP VIEW files AS
+    SELECT * FROM main.files WHERE path NOT IN (SELECT path FROM delta.removed_files) UNION ALL
+    SELECT * FROM delta.files;
+CREATE TEMP VIEW warnings AS SELECT * FROM delta.warnings;
+"""
+_VIEW: Final = """
+CREATE TEMP VIEW {table} AS
+    SELECT * FROM main.{table} WHERE {article} NOT IN (SELECT article FROM delta.removed) UNION ALL
+    SELECT * FROM delta.{table};
+"""
+_VIEWED: Final = ("articles", "sources", "sections", "passages", "unserved", "facets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +92,45 @@ class SourceFile:
     sha256: str
 
 
+class Head(NamedTuple):
+    """What articles have to do with each other."""
+
+    number: int
+    id: str
+    path: str
+    title: str
+    lang: str
+    status: str
+    updated: dt.date | None
+    translation_of: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
     """A row as it was indexed.
 
     ``alias`` is the other wording of the question that this row stands for; such a row shows its article's first
-    passage and is no passage of the article. ``vector_key`` names the text that was encoded, ``terms_key`` what its
-    terms came from; terms are joined by one
-    space.
+    passage and is no passage of the article. ``vector_key`` names the text that was encoded.
     """
 
     article: int
     passage: Passage
     alias: str
     vector_key: str
-    terms_key: str
-    words: str
-    grams: str
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """What a delta adds to, and what it takes away.
+
+    The numbers of its first article and row, those of the articles that count no more, and the paths of files that are
+    other ones now, or gone.
+    """
+
+    first_article: int = 0
+    first_row: int = 0
+    removed: tuple[int, ...] = ()
+    removed_files: tuple[str, ...] = ()
 
 
 def write_content(
@@ -86,8 +139,9 @@ def write_content(
     articles: Sequence[Article],
     rows: Iterable[StoredPassage],
     warnings: Iterable[ArticleWarning],
+    amended: Amended | None = None,
 ) -> None:
-    """Write a new content file. Rows are numbered from 0 as they come; articles likewise.
+    """Write a new content file. Rows are numbered as they come, from 0 or behind what is amended; articles likewise.
 
     Raises
     ------
@@ -108,9 +162,14 @@ def write_content(
             "INSERT INTO warnings VALUES (?, ?, ?, ?, ?)",
             ((w.path, w.line, w.code, w.message, int(w.fatal)) for w in warnings),
         )
-        for number, article in enumerate(articles):
+        amended = amended or Amended()
+        for number, article in enumerate(articles, start=amended.first_article):
             _write_article(connection, number, article)
-        connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _passage_values(rows))
+        connection.executemany("INSERT INTO removed VALUES (?)", ((number,) for number in amended.removed))
+        connection.executemany("INSERT INTO removed_files VALUES (?)", ((path,) for path in amended.removed_files))
+        connection.executemany(
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _passage_values(rows, articles, amended)
+        )
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:  # a full disk, most often
         raise OSError(f"{file.name}: {error}") from error
@@ -118,25 +177,30 @@ def write_content(
         connection.close()
 
 
-def _passage_values(rows: Iterable[StoredPassage]) -> Iterator[tuple[object, ...]]:
-    for number, row in enumerate(rows):
-        passage = row.passage
+def _passage_values(
+    rows: Iterable[StoredPassage], articles: Sequence[Article], amended: Amended
+) -> Iterator[tuple[object, ...]]:
+    """What a page shows of a row stands in one place: a question reads some thirty of them."""
+    for number, row in enumerate(rows, start=amended.first_row):
+        passage, article = row.passage, amended.first_article + row.article
+        section = articles[row.article].sections[passage.section]
         yield (
-            number, row.article, passage.section, passage.text, *passage.lines,
-            row.alias, row.vector_key, row.terms_key, row.words, row.grams,
+            number, article, passage.section, section.anchor, _json(section.headings), *passage.lines,
+            passage.text, row.alias, row.vector_key,
         )  # fmt: skip
 
 
 def _write_article(connection: sqlite3.Connection, number: int, article: Article) -> None:
     connection.execute(
-        f"INSERT INTO articles VALUES ({', '.join('?' * 18)})",  # noqa: S608 - only question marks
+        f"INSERT INTO articles VALUES ({', '.join('?' * 17)})",  # noqa: S608 - only question marks
         (
             number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
             article.category, _json(article.tags), _json(article.aliases), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
-            article.translation_of, _json(article.meta), article.markdown,
+            article.translation_of, _json(article.meta),
         ),
     )  # fmt: skip
+    connection.execute("INSERT INTO sources VALUES (?, ?)", (number, article.markdown))
     connection.executemany(
         "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -164,7 +228,7 @@ def category_path(category: str) -> tuple[str, ...]:
 
 
 class Content:
-    """An open content file; immutable, shared between threads.
+    """An open content file, and what a delta changes of it; immutable, shared between threads.
 
     Raises
     ------
@@ -172,25 +236,31 @@ class Content:
         From any method, when SQLite finds the file damaged.
     """
 
-    def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None, delta: Path | None = None) -> None:
         self._file = file
+        self._delta = None if delta is None else _uri(delta)
         self._check_present = check_present
-        self._uri = f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1"
+        self._uri = _uri(file)
         self._local = threading.local()
+        self._recent: dict[int, tuple[str, str, str]] = {}
 
     def articles(self) -> list[Article]:
         """Every article with its sections and passages, in order of number."""
-        return [self._article(row) for row in self._all("SELECT * FROM articles ORDER BY number")]
+        return [self._article(row) for row in self._all(f"{_ARTICLES} ORDER BY number")]
 
     def article_by_id(self, article_id: str) -> Article | None:
         """One article, whatever its status."""
-        rows = self._all("SELECT * FROM articles WHERE id = ?", article_id) if _is_text(article_id) else ()
+        rows = self._all(f"{_ARTICLES} WHERE id = ?", article_id) if _is_text(article_id) else ()
         with self._as_corrupt():
             return self._article(rows[0]) if rows else None
 
     def article_ids(self) -> list[str]:
-        """Ids of all articles, in order of number."""
-        return [row[0] for row in self._all("SELECT id FROM articles ORDER BY number")]
+        """Ids of all articles by number; ``""`` for a number whose article counts no more."""
+        found = self._all("SELECT number, id FROM articles ORDER BY number")
+        ids = [""] * (found[-1][0] + 1 if found else 0)
+        for number, article_id in found:
+            ids[number] = article_id
+        return ids
 
     def served_ids(self, day: dt.date | None = None) -> list[str]:
         """Ids of the published articles, in order of number; with a day only those that are valid on it."""
@@ -231,31 +301,51 @@ class Content:
     def passage_rows(self, rows: Sequence[int]) -> dict[int, PassageRow]:
         """What is shown of the given rows."""
         found = self._of_many(
-            "SELECT p.row, p.article, a.id, a.path, a.title, s.anchor, s.headings, p.text, p.first, p.last "
-            "FROM passages p JOIN articles a ON a.number = p.article "
-            "JOIN sections s ON s.article = p.article AND s.ordinal = p.section WHERE p.row IN (%s)",
+            "SELECT row, article, anchor, headings, text, first, last FROM passages WHERE row IN (%s)",
             [int(row) for row in rows],
         )
+        heads = self._heads_of({article for _, article, *_ in found})
+        shown: dict[int, PassageRow] = {}
         with self._as_corrupt():
-            shown = {
-                row: PassageRow(
-                    row, article, article_id, path, title, name_section(article_id, anchor),
-                    tuple(json.loads(headings)), text, (first, last),
+            for row, article, anchor, headings, text, first, last in found:
+                article_id, path, title = heads[article]
+                section_id = name_section(article_id, anchor)
+                shown[row] = PassageRow(
+                    row, article, article_id, path, title, section_id, _headings(headings), text, (first, last)
                 )
-                for row, article, article_id, path, title, anchor, headings, text, first, last in found
-            }  # fmt: skip
         if missing := set(map(int, rows)) - shown.keys():
             raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
         return shown
 
-    def terms(self, stream: str) -> list[list[str]]:
-        """Terms of every row as they were indexed, in order of row: what the oracle of ``verify`` counts."""
-        column = {"words": "words", "grams": "grams"}[stream]
-        return [row[0].split() for row in self._all(f"SELECT {column} FROM passages ORDER BY row")]  # noqa: S608
+    def _heads_of(self, articles: set[int]) -> dict[int, tuple[str, str, str]]:
+        """Id, path and title of articles; those that were shown lately are not read again."""
+        recent = self._recent
+        missing = [number for number in articles if number not in recent]
+        if missing:
+            if len(recent) > _RECENT:
+                recent = self._recent = {number: recent[number] for number in articles if number in recent}
+            sql = "SELECT number, id, path, title FROM articles WHERE number IN (%s)"
+            recent.update({number: (name, path, title) for number, name, path, title in self._of_many(sql, missing)})
+        return recent
 
-    def analysed(self) -> list[tuple[str, str, str, str]]:
-        """(vector key, terms key, words, grams) of every row, in order: what the next build need not compute again."""
-        return self._all("SELECT vector_key, terms_key, words, grams FROM passages ORDER BY row")
+    def heads(self) -> list[Head]:
+        """Every article in short, in order of number."""
+        found = self._all(
+            "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles ORDER BY 1"
+        )
+        with self._as_corrupt():
+            return [
+                Head(number, name, path, title, lang, status, _date(updated), source)
+                for number, name, path, title, lang, status, updated, source in found
+            ]
+
+    def rows_of(self, articles: Sequence[int]) -> list[tuple[int, str]]:
+        """(row, vector key) of the rows of some articles, ascending."""
+        return sorted(self._of_many("SELECT row, vector_key FROM passages WHERE article IN (%s)", articles))
+
+    def vector_keys(self) -> list[tuple[int, str]]:
+        """(row, which text was encoded for it), ascending: what the next build need not encode again."""
+        return self._all("SELECT row, vector_key FROM passages ORDER BY row")
 
     def files(self) -> dict[str, str]:
         """SHA-256 of every file that was read, by path."""
@@ -319,6 +409,11 @@ class Content:
         if connection is None:
             self._check_present()  # a path may lead to another index by now
             connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False)
+            if self._delta is not None:
+                connection.execute("ATTACH ? AS delta", (self._delta,))
+                views = [_VIEW.format(table=t, article="number" if t == "articles" else "article") for t in _VIEWED]
+                connection.executescript(_VIEWS + "".join(views))
+            connection.execute(f"PRAGMA mmap_size = {_MAPPED}")  # pages are read where they lie, not one call for each
             self._local.connection = connection
         return connection
 
@@ -326,13 +421,22 @@ class Content:
     def _as_corrupt(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:  # also from reading what a row holds
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:  # also from reading what a row holds
             raise IndexCorrupt(self._file, "a sound database", str(error)) from error
+
+
+def _uri(file: Path) -> str:
+    return f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1"
 
 
 def name_section(article_id: str, anchor: str) -> str:
     """``article#anchor``; the article's id alone for its lead."""
     return f"{article_id}#{anchor}" if anchor else article_id
+
+
+@lru_cache(maxsize=4096)
+def _headings(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored))
 
 
 def _is_text(value: str) -> bool:

@@ -5,22 +5,43 @@ Their warnings are made anew in each build, because a change in another file can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from kbsearch.model import ArticleWarning
 
 if TYPE_CHECKING:
-    from kbsearch.model import Article
+    import datetime as dt
+    from collections.abc import Sequence
 
-__all__ = ["CODES", "check_translations", "distinct_ids", "translation_groups"]
+__all__ = ["CODES", "Version", "check_translations", "distinct_ids", "translation_groups"]
 
 CODES: Final = frozenset({"duplicate-id", "unknown-translation", "stale-translation"})
 """Codes of the warnings that come from here."""
 
 
-def distinct_ids(articles: list[Article]) -> tuple[list[Article], list[ArticleWarning]]:
+class Version(Protocol):
+    """What is compared of an article."""
+
+    @property
+    def id(self) -> str:
+        """As in :class:`kbsearch.model.Article`, here and below."""
+
+    @property
+    def path(self) -> str: ...  # noqa: D102
+
+    @property
+    def updated(self) -> dt.date | None: ...  # noqa: D102
+
+    @property
+    def translation_of(self) -> str | None: ...  # noqa: D102
+
+
+AnyVersion = TypeVar("AnyVersion", bound=Version)
+
+
+def distinct_ids(articles: Sequence[AnyVersion]) -> tuple[list[AnyVersion], list[ArticleWarning]]:
     """The first article of each id, by path; the others are left out with a warning."""
-    first: dict[str, Article] = {}
+    first: dict[str, AnyVersion] = {}
     warnings = []
     for article in articles:
         if article.id in first:
@@ -31,7 +52,7 @@ def distinct_ids(articles: list[Article]) -> tuple[list[Article], list[ArticleWa
     return list(first.values()), warnings
 
 
-def translation_groups(articles: list[Article]) -> list[int]:
+def translation_groups(articles: Sequence[Version]) -> list[int]:
     """For each article the number of the one that it, and what translates it, is a version of; its own without any."""
     number = {article.id: place for place, article in enumerate(articles)}
     source = [
@@ -48,7 +69,7 @@ def translation_groups(articles: list[Article]) -> list[int]:
     return groups
 
 
-def check_translations(articles: list[Article]) -> list[ArticleWarning]:
+def check_translations(articles: Sequence[Version]) -> list[ArticleWarning]:
     """Translations whose source is missing, or newer than they are."""
     by_id = {article.id: article for article in articles}
     warnings = []

@@ -13,7 +13,8 @@ The tree, with the exit code of the command line and the HTTP status of a server
     ├── IndexLocked(owner)              23   503   another build is writing
     ├── IndexUnwritable(path)           24   503   full disk, no permission, read-only disk
     ├── EncoderUnavailable(name, …)     30   503   the model or its package is not there
-    └── BackendUnavailable(name)        31   503   a remote backend does not answer
+    ├── BackendUnavailable(name)        31   503   a remote backend does not answer
+    └── NativeMissing(library, …)       32   503   kbsearch was installed without its compiled part
 
 Use: catch :class:`KbSearchError` for all of them, a leaf for one. Each carries its values as
 attributes, and its message reads as a sentence for the person who gets it.
@@ -40,6 +41,7 @@ __all__ = [
     "IndexNotFound",
     "IndexUnwritable",
     "KbSearchError",
+    "NativeMissing",
     "NotFound",
 ]
 
@@ -187,3 +189,18 @@ class BackendUnavailable(KbSearchError):
 
     exit_code = 31
     http_status = 503
+
+
+class NativeMissing(KbSearchError):
+    """The compiled part of kbsearch is not there, or not of this version."""
+
+    exit_code = 32
+    http_status = 503
+
+    def __init__(self, library: str, reason: str) -> None:
+        self.library = library
+        self.reason = reason
+        super().__init__(
+            f"The compiled part of kbsearch cannot be loaded ({library}: {reason}). Install kbsearch again: "
+            "pip install --force-reinstall --no-deps kbsearch, or from its sources: pip install --editable ."
+        )

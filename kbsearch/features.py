@@ -4,21 +4,27 @@ An article has, in each measure, the best of its candidate rows. Cosines are put
 (mean and standard deviation between random passages, from the manifest), BM25 is a share of the most that the question
 could score, and overlaps are shares of idf mass. What is a property of the question alone stands in every row of it.
 
-The names in ``NAMES`` are those of the model file; a feature is added at the end and never changes its meaning.
+The arithmetic is ``kb_features`` in ``core.c``. The names in ``NAMES`` are those of the model file; a feature is added
+at the end and never changes its meaning.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kbsearch.native import Scale
+from kbsearch.native import features as native_features
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from kbsearch.fields import Overlap
-    from kbsearch.model import FloatArray
+    from kbsearch.model import FloatArray, RowArray
     from kbsearch.rank import Candidates
 
 __all__ = ["JAPANESE_QUESTION", "NAMES", "Question", "article_features"]
@@ -59,11 +65,8 @@ NAMES: Final = (
     "cosine_language_gap",  # below the pool's best
 )
 
-_FIELDS: Final = 6
 JAPANESE_QUESTION: Final = 0.2
 """From this share of Japanese characters on a question is Japanese."""
-
-_STANDING: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +86,22 @@ class Question:
 
 
 def article_features(
-    candidates: Candidates,
-    overlap: Overlap,
+    pooled: Candidates,
     articles: NDArray[np.int32],
-    titles: FloatArray,
+    titles: Callable[[RowArray], FloatArray],
     is_japanese: NDArray[np.bool_],
     question: Question,
-) -> tuple[NDArray[np.int64], FloatArray]:
+) -> tuple[RowArray, FloatArray]:
     """Describe the articles of a pool.
 
     Parameters
     ----------
-    candidates
-        Rows with the scores of all legs, n of them.
-    overlap
-        Of the same rows.
+    pooled
+        Rows with the scores of all legs and their overlap with the question, n of them.
     articles
-        Article number of each row, shape (n,).
+        Article number of each row, shape (n,), those of an article next to each other.
     titles
-        Cosine of the title of each distinct article, ascending by number, shape (m,).
+        Gives the cosines of the titles of articles, float32 of shape (m,) for numbers of shape (m,).
     is_japanese
         By article number, whether its language is Japanese.
 
@@ -111,73 +111,15 @@ def article_features(
         Article numbers, ascending, distinct.
     features : float32, shape (m, len(NAMES))
     """
-    by_article = np.argsort(articles, kind="stable")
-    ordered = articles[by_article]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    numbers, m = ordered[starts], len(starts)
-    cosines = _in_spreads(candidates.dense, question.cosines)[by_article]
-    titles = _in_spreads(titles, question.title_cosines)
-    of_rows = np.column_stack(
-        [
-            cosines,
-            candidates.words[by_article] / np.float32(candidates.words_ceiling or 1),
-            candidates.grams[by_article] / np.float32(candidates.grams_ceiling or 1),
-            overlap.cover[by_article],
-            overlap.reverse[by_article],
-        ]
-    )
-    best = np.maximum.reduceat(of_rows, starts, axis=0) if m else of_rows
-    cosine, words, grams = best[:, 0], best[:, 1], best[:, 2]
-    cover, reverse = best[:, 3 : 3 + _FIELDS], best[:, 3 + _FIELDS :]
-    mean, spread = np.array(question.backgrounds, dtype=np.float32)[is_japanese[numbers].astype(np.int64)].T
-    in_language = (np.maximum.reduceat(candidates.dense[by_article], starts) - mean) / spread if m else cosine
-    asks_japanese = question.japanese > JAPANESE_QUESTION
-    columns = [
-        cosine,
-        cosine - cosine.max(initial=-np.inf),
-        _second(cosines, starts) - cosine,
-        words,
-        grams,
-        words - words.max(initial=-np.inf),
-        grams - grams.max(initial=-np.inf),
-        *cover.T,
-        *reverse.T,
-        _standing(words),
-        _standing(grams),
-        _standing(cosine),
-        is_japanese[numbers] == asks_japanese,
-        question.japanese,
-        np.log1p(question.distinct_grams),
-        words.max(initial=0.0),
-        grams.max(initial=0.0),
-        cosine.max(initial=-np.inf),
-        cosine.std() if m else 0.0,
-        titles,
-        titles - titles.max(initial=-np.inf),
-        in_language,
-        in_language - in_language.max(initial=-np.inf),
-    ]
-    features = np.empty((m, len(columns)), dtype=np.float32)
-    for place, column in enumerate(columns):
-        features[:, place] = column
-    return numbers.astype(np.int64), features
-
-
-def _in_spreads(cosines: FloatArray, statistics: tuple[float, float]) -> FloatArray:
-    mean, spread = statistics
-    scaled: FloatArray = (cosines - np.float32(mean)) / np.float32(spread)
-    return scaled
-
-
-def _second(values: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
-    """The second-best value of each article; the best where there is one row only. ``starts``: of each article."""
-    lengths = np.diff(starts, append=len(values))
-    order = np.lexsort((-values, np.repeat(np.arange(len(starts)), lengths)))
-    second: FloatArray = values[order[starts + np.minimum(lengths - 1, 1)]]
-    return second
-
-
-def _standing(values: FloatArray) -> FloatArray:
-    standing = np.empty(len(values), dtype=np.float32)
-    standing[np.argsort(-values, kind="stable")] = 1 / (_STANDING + np.arange(len(values)))
-    return standing
+    begins = np.diff(articles, prepend=-1) != 0  # rows ascend, and those of an article stand together
+    numbers, group = articles[begins].astype(np.int64), np.cumsum(begins) - 1
+    (mean, spread), (title_mean, title_spread) = question.cosines, question.title_cosines
+    means, spreads = zip(*question.backgrounds, strict=True)
+    scale = Scale(
+        pooled.words_ceiling or 1, pooled.grams_ceiling or 1, mean, spread, title_mean, title_spread, means, spreads,
+        question.japanese, int(question.japanese > JAPANESE_QUESTION), math.log1p(question.distinct_grams),
+    )  # fmt: skip
+    if pooled.overlap is None:
+        raise AssertionError("features need what the question shares with the fields")
+    of_rows = (pooled.words, pooled.grams, pooled.dense, pooled.overlap.cover, pooled.overlap.reverse)
+    return numbers, native_features(group, of_rows, titles(numbers), is_japanese[numbers], scale)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from kbsearch.confidence import Confidence
 from kbsearch.ranker import Ranker
@@ -35,5 +35,5 @@ def open_models(ranker: str, confidence: str) -> Models:
 @cache
 def shipped_models() -> Models:
     """Those that come with the package."""
-    files = resources.files("kbsearch")
-    return open_models(*(files.joinpath(name).read_text("utf-8") for name in ("ranker.json", "confidence.json")))
+    folder = Path(__file__).parent  # importlib.resources would find the same, after importing inspect and tempfile
+    return open_models(*((folder / name).read_text("utf-8") for name in ("ranker.json", "confidence.json")))

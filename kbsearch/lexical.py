@@ -31,11 +31,21 @@ import tantivy
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kbsearch.model import Filter, FloatArray, RowArray
 
-__all__ = ["BM25_B", "BM25_K1", "LexicalIndex", "LexicalRow", "Stream", "quantised_length", "write_lexical"]
+__all__ = [
+    "BM25_B",
+    "BM25_K1",
+    "AskedTerms",
+    "LexicalDelta",
+    "LexicalIndex",
+    "LexicalRow",
+    "Stream",
+    "quantised_length",
+    "write_lexical",
+]
 
 Stream = Literal["words", "grams"]
 
@@ -46,6 +56,8 @@ MAX_TERMS: Final = 64
 
 _HEAP_BYTES = 512_000_000  # one segment for some 300,000 passages; rows stay in order inside a segment
 _TIE_MARGIN = 16
+_SPARE_OF_BASE: Final = 4  # with a delta, some have another place than by the mean length of the base: a quarter more
+_TIMES_OF_DELTA: Final = 4  # a few articles can be far longer or shorter than all others
 _REMEMBERED: Final = 64
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _NO_SCORES: Final = np.empty(0, dtype=np.float32)
@@ -101,12 +113,32 @@ def _write_documents(folder: Path, rows: Iterable[LexicalRow]) -> None:
     writer.wait_merging_threads()
 
 
-class _Asked(NamedTuple):
-    """The terms of a question in one stream, ready to be looked for."""
+class AskedTerms(NamedTuple):
+    """The terms of a question in one stream, ready to be looked for.
+
+    ``idfs`` has each distinct term, ``boosts`` those that are asked for, and how often each counts; ``ceiling`` is the
+    most that BM25 can give to these: every term saturated, Σ idf · (k1 + 1). ``in_added`` is the query for a delta.
+    """
 
     query: tantivy.Query | None
     ceiling: float
     idfs: Mapping[str, float]
+    boosts: Mapping[str, int]
+    in_added: tantivy.Query | None = None
+
+
+class LexicalDelta(NamedTuple):
+    """What adds to an index and takes from it: ``added`` holds rows numbered from ``first_row`` on.
+
+    ``removed`` are the articles of the index beside it that count no more, ``removed_rows`` how many rows they have,
+    and ``removed_in`` in how many of these a term of a stream stands.
+    """
+
+    added: LexicalIndex
+    first_row: int
+    removed: tuple[int, ...]
+    removed_rows: int
+    removed_in: Callable[[Stream, str], int]
 
 
 class LexicalIndex:
@@ -116,6 +148,8 @@ class LexicalIndex:
     ----------
     folder
         As :func:`write_lexical` left it. It may be on a read-only disk.
+    delta
+        What changed since. All figures (rows, frequencies, idf) are then those of both together.
 
     Raises
     ------
@@ -123,14 +157,18 @@ class LexicalIndex:
         When tantivy cannot read it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, delta: LexicalDelta | None = None) -> None:
         self._folder = folder
+        self._delta = delta
         self._schema = _schema()
         with _as_corrupt(folder):
             self._searcher = _open_searcher(folder)
-        self.rows: int = self._searcher.num_docs
+        self._documents: int = self._searcher.num_docs
+        self.rows: int = self._documents
+        if delta is not None:
+            self.rows += delta.added.rows - delta.removed_rows
         # A question is looked up by its legs, its features and its snippets: its terms are prepared once.
-        self._remembered: dict[tuple[str, tuple[str, ...]], _Asked] = {}
+        self._remembered: dict[tuple[str, tuple[str, ...]], AskedTerms] = {}
 
     def search(
         self, stream: Stream, terms: Sequence[str], k: int, where: Filter | None = None, excluded: Sequence[int] = ()
@@ -154,80 +192,87 @@ class LexicalIndex:
         -------
         rows : int64, shape (n,), n ≤ k
         scores : float32, shape (n,)
-            Greater than 0, descending; equal scores by ascending row.
+            Greater than 0, descending; equal scores by ascending row. With a delta, those of each in that order, more
+            than k, their scores with the mean length of their own index: proposals, to be scored by
+            :class:`kbsearch.tokens.TokenIndex`.
         """
-        query = self._asked(stream, tuple(terms)).query
-        if query is None or k <= 0 or self.rows == 0:
+        asked = self.asked(stream, terms)
+        query = asked.query
+        if query is None or k <= 0:
             return _NO_ROWS, _NO_SCORES
-        query = self._restricted(query, where, excluded)
+        if self._delta is None:
+            return self._found(query, k, where, excluded)
+        rows, scores = self._found(query, k + k // _SPARE_OF_BASE, where, (*excluded, *self._delta.removed))
+        added, in_added = self._delta.added, asked.in_added or query
+        more, more_scores = added._found(in_added, _TIMES_OF_DELTA * k, where, excluded)  # noqa: SLF001 - one of us
+        return np.concatenate([rows, more + self._delta.first_row]), np.concatenate([scores, more_scores])
+
+    def _found(
+        self, query: tantivy.Query, k: int, where: Filter | None, excluded: Sequence[int]
+    ) -> tuple[RowArray, FloatArray]:
+        if self._documents == 0:
+            return _NO_ROWS, _NO_SCORES
         with _as_corrupt(self._folder):
-            return self._top(query, k)
+            return self._top(self._restricted(query, where, excluded), k)
 
-    def score(self, stream: Stream, terms: Sequence[str], rows: RowArray) -> FloatArray:
-        """BM25 of the given rows, float32 in their order; 0 where no term occurs."""
-        scores = np.zeros(len(rows), dtype=np.float32)
-        query = self._asked(stream, tuple(terms)).query
-        if query is None or len(rows) == 0:
-            return scores
-        chosen = tantivy.Query.term_set_query(self._schema, "row", [int(row) for row in rows])
-        query = tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Must, tantivy.Query.const_score_query(chosen, 0.0)),
-                (tantivy.Occur.Must, query),
-            ]
-        )
-        with _as_corrupt(self._folder):
-            found, values = self._fetch(query, len(rows))
-        if len(found):
-            by_row = np.argsort(found)
-            place = by_row[np.minimum(np.searchsorted(found[by_row], rows), len(found) - 1)]
-            scores = np.where(found[place] == rows, values[place], scores)
-        return scores
-
-    def ceiling(self, stream: Stream, terms: Sequence[str]) -> float:
-        """The most that BM25 can give to these terms: every term saturated, Σ idf · (k1 + 1)."""
-        return self._asked(stream, tuple(terms)).ceiling
-
-    def idfs(self, stream: Stream, terms: Sequence[str]) -> Mapping[str, float]:
-        """:meth:`idf` of each distinct term."""
-        return self._asked(stream, tuple(terms)).idfs
-
-    def idf(self, stream: Stream, term: str) -> float:
-        """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
-        n = self._doc_freq(stream, term)
-        return math.log(1 + (self.rows - n + 0.5) / (n + 0.5))
-
-    def _doc_freq(self, stream: Stream, term: str) -> int:
-        with _as_corrupt(self._folder):
-            return self._searcher.doc_freq(stream, term)
-
-    def _chosen(self, stream: Stream, terms: Sequence[str]) -> list[tuple[str, int]]:
-        counts = Counter(terms)
-        if len(counts) <= MAX_TERMS:
-            return list(counts.items())
-        known = {term: self._doc_freq(stream, term) for term in counts}
-        rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
-        return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
-
-    def _asked(self, stream: Stream, terms: tuple[str, ...]) -> _Asked:
-        asked = self._remembered.get((stream, terms))
+    def asked(self, stream: Stream, terms: Sequence[str]) -> AskedTerms:
+        """Terms as they are looked for; a repeated one counts as often."""
+        key = (stream, tuple(terms))
+        asked = self._remembered.get(key)
         if asked is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            asked = self._remembered[stream, terms] = self._ask(stream, terms)
+            asked = self._remembered[key] = self._ask(*key)
         return asked
 
-    def _ask(self, stream: Stream, terms: tuple[str, ...]) -> _Asked:
-        idfs = {term: self.idf(stream, term) for term in terms}
-        chosen = self._chosen(stream, terms)
-        ceiling = sum(count * idfs[term] * (BM25_K1 + 1) for term, count in chosen)
-        return _Asked(self._query(stream, chosen), ceiling, idfs)
+    def idf(self, stream: Stream, term: str) -> float:
+        """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
+        return _idf(self.rows, self._doc_freqs(stream, (term,))[term])
 
-    def _query(self, stream: Stream, chosen: list[tuple[str, int]]) -> tantivy.Query | None:
+    def _doc_freqs(self, stream: Stream, terms: Iterable[str]) -> dict[str, int]:
+        """In how many rows each term stands."""
+        with _as_corrupt(self._folder):
+            ask = self._searcher.doc_freq
+            found = {term: ask(stream, term) for term in terms}
+        if self._delta is not None:
+            added = self._delta.added._doc_freqs(stream, found)  # noqa: SLF001 - one of us
+            gone = {term: self._delta.removed_in(stream, term) for term in found}
+            found = {term: max(n - gone[term], 0) + added[term] for term, n in found.items()}  # ids may collide
+        return found
+
+    def _chosen(self, counts: Mapping[str, int], known: Mapping[str, int]) -> list[tuple[str, int]]:
+        if len(counts) <= MAX_TERMS:
+            return list(counts.items())
+        rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
+        return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
+
+    def _ask(self, stream: Stream, terms: tuple[str, ...]) -> AskedTerms:
+        counts = Counter(terms)
+        known = self._doc_freqs(stream, counts)
+        idfs = {term: _idf(self.rows, n) for term, n in known.items()}
+        chosen = self._chosen(counts, known)
+        ceiling = sum(count * idfs[term] * (BM25_K1 + 1) for term, count in chosen)
+        if self._delta is None:
+            return AskedTerms(self._query(stream, chosen), ceiling, idfs, dict(chosen))
+        own = self._weighed(stream, chosen, idfs)
+        added = self._delta.added._weighed(stream, chosen, idfs)  # noqa: SLF001 - one of us
+        return AskedTerms(own, ceiling, idfs, dict(chosen), added)
+
+    def _weighed(
+        self, stream: Stream, chosen: Sequence[tuple[str, int]], idfs: Mapping[str, float]
+    ) -> tantivy.Query | None:
+        """Terms that count by these idf where their own would be those of this index alone."""
+        with _as_corrupt(self._folder):
+            own = {term: _idf(self._documents, self._searcher.doc_freq(stream, term)) for term, _ in chosen}
+        return self._query(stream, [(term, count * idfs[term] / own[term]) for term, count in chosen])
+
+    def _query(self, stream: Stream, chosen: Sequence[tuple[str, float]]) -> tantivy.Query | None:
         parts = []
         for term, count in chosen:
             query = tantivy.Query.term_query(self._schema, stream, term, index_option="freq")
-            parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1 else query))
+            if count != 1:
+                query = tantivy.Query.boost_query(query, float(count))
+            parts.append((tantivy.Occur.Should, query))
         return tantivy.Query.boolean_query(parts) if parts else None
 
     def _restricted(self, query: tantivy.Query, where: Filter | None, excluded: Sequence[int]) -> tantivy.Query:
@@ -246,13 +291,15 @@ class LexicalIndex:
 
     def _top(self, query: tantivy.Query, k: int) -> tuple[RowArray, FloatArray]:
         """The k best in the total order; fetches more until the k-th is told apart from what was not fetched."""
-        k = min(k, self.rows)  # tantivy sets aside room for as many as it is asked for, and aborts when there is none
-        limit = min(k + _TIE_MARGIN, self.rows)
+        k = min(
+            k, self._documents
+        )  # tantivy sets aside room for as many as it is asked for, and aborts when there is none
+        limit = min(k + _TIE_MARGIN, self._documents)
         while True:
             rows, scores = self._fetch(query, limit)
-            if len(rows) < limit or scores[-1] < scores[k - 1] or limit >= self.rows:
+            if len(rows) < limit or scores[-1] < scores[k - 1] or limit >= self._documents:
                 break
-            limit = min(limit * 4, self.rows)
+            limit = min(limit * 4, self._documents)
         order = np.lexsort((rows, -scores))[:k]
         return rows[order], scores[order]
 
@@ -267,6 +314,10 @@ class LexicalIndex:
         scores = np.array([score for score, _ in hits], dtype=np.float32)
         positive = scores > 0
         return (rows, scores) if positive.all() else (rows[positive], scores[positive])
+
+
+def _idf(rows: int, n: int) -> float:
+    return math.log(1 + (rows - n + 0.5) / (n + 0.5))
 
 
 def quantised_length(length: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -200,9 +200,8 @@ class Filter:
         return bool(self.lang or self.category or self.tags or self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class PassageRow:
-    """One row as it is ranked and shown: a passage with what stands above it."""
+class PassageRow(NamedTuple):
+    """One row as it is shown: a passage with what stands above it. A question makes some thirty of them."""
 
     row: int
     article: int

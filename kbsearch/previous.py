@@ -1,9 +1,10 @@
-"""What the last generation offers the next build for reuse."""
+"""What the last generation offers the next build: what it was made of, and what need not be made again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
 
 if TYPE_CHECKING:
-    from kbsearch.model import Article, ArticleWarning, FloatArray
-    from kbsearch.store import Generation, Store
+    from collections.abc import Mapping
 
-__all__ = ["Previous", "Recipe", "load_previous"]
+    from kbsearch.model import Article, ArticleWarning, FloatArray
+    from kbsearch.store import Files, Generation, Store
+
+__all__ = ["Previous", "Published", "Recipe", "load_previous", "open_published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,47 +34,99 @@ class Recipe:
     synonyms: str
 
 
+class Published:
+    """The generation in force, as its build left it; opened without reading more of it than is asked for."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        self.manifest: Mapping[str, Any] = generation.manifest
+        self.files_of_base: Files = generation.files
+        named = self.manifest["fingerprints"]  # an older kbsearch did not know all of them
+        self.recipe = Recipe(**{part.name: named.get(part.name, "") for part in fields(Recipe)})
+        self.encoder: str = self.manifest["encoder"]["name"]
+        self._has_delta = "delta" in self.manifest
+        delta = generation.files.delta.content if self._has_delta else None
+        self.content = Content(generation.files.content, delta=delta)
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every file that was read, by path."""
+        return self.content.files()
+
+    @cached_property
+    def base_files(self) -> dict[str, str]:
+        """The same, as the base knows them."""
+        return Content(self.files_of_base.content).files() if self._has_delta else self.files
+
+    @cached_property
+    def warnings(self) -> list[ArticleWarning]:
+        """What its build had to say."""
+        return self.content.warnings()
+
+    @property
+    def aside(self) -> set[ArticleWarning]:
+        """Of these, what was said of folders, links and names that are no sources."""
+        return {warning for warning in self.warnings if warning.path not in self.files}
+
+    def vectors(self) -> dict[str, FloatArray]:
+        """All vectors by key, those that the calibration needed included."""
+        base = self.manifest["delta"]["base"]["passages"] if self._has_delta else None
+        known = _vectors_of(self.files_of_base, Content(self.files_of_base.content), 0, base)
+        with np.load(self.files_of_base.probes, allow_pickle=False) as probes:
+            known |= dict(zip(probes["keys"].tolist(), probes["vectors"], strict=True))
+        return known | self.delta_vectors()
+
+    def delta_vectors(self) -> dict[str, FloatArray]:
+        """Those of the delta alone."""
+        if not self._has_delta:
+            return {}
+        files = self.files_of_base.delta
+        return _vectors_of(files, Content(files.content), self.manifest["delta"]["base"]["passages"], None)
+
+
+def _vectors_of(files: Files, content: Content, first_row: int, rows: int | None) -> dict[str, FloatArray]:
+    """Vectors by key of the rows and titles of a base or of a delta."""
+    matrix = np.load(files.vectors, allow_pickle=False)
+    titles = np.load(files.title_vectors, allow_pickle=False)
+    if rows is not None and len(matrix) != rows:
+        raise IndexCorrupt(files.vectors, f"{rows} vectors", str(len(matrix)))
+    known = {text_key(head.title): titles[place] for place, head in enumerate(content.heads())}
+    return known | {key: matrix[row - first_row] for row, key in content.vector_keys()}
+
+
 @dataclass(slots=True)
 class Previous:
-    """What the last generation offers for reuse, each part only as far as its fingerprint still fits."""
+    """What a whole build need not make again, each part only as far as its fingerprint still fits."""
 
-    generation: Generation | None = None
-    recipe: Recipe | None = None
-    encoder: str = ""
     files: dict[str, str] = field(default_factory=dict)
     articles: dict[str, Article] = field(default_factory=dict)
     warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
-    aside: set[ArticleWarning] = field(default_factory=set)  # of folders, links and names that are no sources
     vectors: dict[str, FloatArray] = field(default_factory=dict)
-    terms: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def load_previous(store: Store, recipe: Recipe) -> Previous:
-    """Open the last generation for reuse; a damaged or foreign one offers nothing."""
+def open_published(store: Store) -> Published | None:
+    """The generation in force; None where there is none that can be opened."""
     try:
-        generation = store.open()
-        if generation.damage():  # a changed byte must not be carried over and get a checksum of its own
-            return Previous()
-        content = Content(generation.files.content)
-        named = generation.manifest["fingerprints"]  # an older kbsearch did not know all of them
-        found = Recipe(**{part.name: named.get(part.name, "") for part in fields(Recipe)})
-        previous = Previous(generation, found, generation.manifest["encoder"]["name"], content.files())
-        previous.aside = {warning for warning in content.warnings() if warning.path not in previous.files}
-        rows = content.analysed()
+        published = Published(store.open())
+        _ = published.files, published.warnings
+    except (IndexNotFound, IndexCorrupt, IndexIncompatible, ValueError, TypeError, KeyError, OSError):
+        return None
+    return published
+
+
+def load_previous(published: Published | None, recipe: Recipe) -> Previous:
+    """What of a generation can be taken over; of a damaged one nothing."""
+    if published is None or published.generation.damage():
+        return Previous()  # a changed byte must not be carried over and get a checksum of its own
+    try:
+        previous, found = Previous(published.files), published.recipe
         if found.encoder == recipe.encoder:
-            matrix = np.load(generation.files.vectors, allow_pickle=False)
-            titles = np.load(generation.files.title_vectors, allow_pickle=False)
-            previous.vectors = {text_key(article.title): titles[n] for n, article in enumerate(content.articles())}
-            with np.load(generation.files.probes, allow_pickle=False) as probes:
-                previous.vectors |= dict(zip(probes["keys"].tolist(), probes["vectors"], strict=True))
-            previous.vectors |= {key: matrix[row] for row, (key, *_) in enumerate(rows)}
+            previous.vectors = published.vectors()
         if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
             return previous  # the files must be parsed again: their passages may be cut elsewhere
-        previous.articles = {article.path: article for article in content.articles()}
-        for warning in content.warnings():
+        previous.articles = {article.path: article for article in published.content.articles()}
+        for warning in published.warnings:
             previous.warnings.setdefault(warning.path, []).append(warning)
-        if (found.analyser, found.weights) == (recipe.analyser, recipe.weights):
-            previous.terms = {key: (words, grams) for _, key, words, grams in rows}
-    except (IndexNotFound, IndexCorrupt, IndexIncompatible, ValueError, TypeError, OSError):
+    except (IndexCorrupt, ValueError, TypeError, KeyError, OSError):
         return Previous()
     return previous

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["BASELINES", "MODES", "WORDS_ONLY", "Candidates", "Mode", "best_of_articles", "order", "rank"]
+__all__ = ["BASELINES", "MODES", "WORDS_ONLY", "Candidates", "Mode", "Overlap", "best_of_articles", "order", "rank"]
 
 Mode = Literal["hybrid", "lexical", "dense", "words", "grams", "rrf", "minmax"]
 MODES: Final[tuple[Mode, ...]] = ("hybrid", "lexical", "dense")
@@ -46,6 +46,18 @@ _MIN_COSINE_SPREAD = 0.02  # pools closer together than this say nothing by thei
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """What a question and the short fields of some rows have in common; float32, shape (n, 6), from 0 to 1.
+
+    In the order of :data:`kbsearch.tokens.SLOTS`. ``cover`` is the share of the question's idf mass that the field
+    holds, ``reverse`` the share of the field's distinct terms that the question holds; both 0 for an empty one.
+    """
+
+    cover: FloatArray
+    reverse: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
     """The rows under consideration with all their scores; every array has shape (n,).
 
@@ -59,6 +71,8 @@ class Candidates:
         Cosine, float32.
     words_ceiling, grams_ceiling
         The most that the question could score in the stream; 0 when it has no term there.
+    overlap
+        With the fields of the rows; None where nobody asked for it.
     """
 
     rows: RowArray
@@ -67,6 +81,7 @@ class Candidates:
     dense: FloatArray
     words_ceiling: float
     grams_ceiling: float
+    overlap: Overlap | None = None
 
 
 def rank(candidates: Candidates, mode: Mode) -> FloatArray:

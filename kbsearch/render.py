@@ -2,23 +2,24 @@
 
 Everything here takes values and gives something that rich can print; nothing here asks or decides. Results go to
 standard output, what accompanies them (progress, warnings, errors) to standard error.
+
+The answer to a question is also given as plain text, for a file or a pipe: importing rich takes as long as a search.
+Both are made of the same blocks (:class:`_Block`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
-
-from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from kbsearch.results import Snippet
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
     from kbsearch.model import Article, ArticleWarning
     from kbsearch.results import BuildReport, Hit, Reason, SearchResult, SectionView, Status
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "article_view",
     "build_report",
+    "plain_search_result",
     "search_result",
     "section_view",
-    "snippet_text",
     "status_table",
     "warning_lines",
 ]
@@ -43,62 +44,138 @@ _OUTCOMES: Final = {
 _MARK = "bold black on yellow"
 
 
-def snippet_text(snippet: Snippet) -> Text:
-    """A snippet with its matched places marked."""
-    text = Text(snippet.text)
-    for start, end in snippet.marks:
-        text.stylize(_MARK, start, end)
-    return text
+_TERMINAL_AFTER_ALL: Final = ("FORCE_COLOR", "TTY_COMPATIBLE")  # what makes rich treat a pipe as a terminal
+_EMOJI_SHAPE: Final = "\ufe0f"  # makes the character before it wider
+_LETTER: Final = re.compile("[0-9A-Za-zぁ-ゖァ-ヺ一-鿿]")  # a text without may have no width at all
+_WORD: Final = re.compile(r"\s*\S+\s*")
+
+
+class _Block(NamedTuple):
+    """Styled parts of a text, the style below theirs, how far it is indented, and the empty lines that follow it."""
+
+    parts: tuple[tuple[str, str], ...]
+    style: str = ""
+    indent: int = 0
+    below: int = 0
 
 
 def search_result(result: SearchResult) -> RenderableType:
     """The answer to one question, or a line that says there is none."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    def shown(block: _Block) -> RenderableType:
+        text = Text.assemble(*block.parts, style=block.style)
+        return Padding(text, (0, 0, block.below, block.indent), expand=False) if block.indent else text
+
+    return Group(*(shown(block) for block in _blocks(result)))
+
+
+def plain_search_result(result: SearchResult, width: int) -> str | None:
+    """What :func:`search_result` comes to where there are no colours, save the blanks at the ends of lines.
+
+    Parameters
+    ----------
+    result
+        The answer.
+    width
+        Cells of a line; a kanji takes two.
+
+    Returns
+    -------
+    str or None
+        None for what rich prints in a way of its own: a text without a letter, tabs and other characters that are not
+        printed as they are, emoji of several characters, and a pipe that is to be treated as a terminal.
+    """
+    if any(name in os.environ for name in _TERMINAL_AFTER_ALL):
+        return None
+    lines: list[str] = []
+    for block in _blocks(result):
+        text = "".join(part for part, _ in block.parts)
+        printed = text.replace("\n", "").replace("\u3000", "")  # a wide blank is printed as it is, too
+        if not (_LETTER.search(printed) and printed.isprintable()) or _EMOJI_SHAPE in printed:
+            return None
+        for line in text.split("\n"):
+            lines += [" " * block.indent + piece for piece in _folded(line, width - block.indent)]
+        lines += [""] * block.below
+    return "\n".join(lines) + "\n"
+
+
+def _folded(line: str, width: int) -> Iterator[str]:
+    """Break a line between words, and inside a word that is longer than a line, where rich does."""
+    if 2 * len(line) <= width:
+        yield line
+        return
+    from rich.cells import cell_len, chop_cells
+
+    begin, used = 0, 0
+    for word in _WORD.finditer(line):
+        length = cell_len(word[0].rstrip())
+        if length <= width - used:
+            used += cell_len(word[0])
+            continue
+        at = word.start()
+        for piece in chop_cells(word[0], width) if length > width else [word[0]]:
+            if at > begin:
+                yield line[begin:at]
+                begin = at
+            used = cell_len(piece)
+            at += len(piece)
+    yield line[begin:]
+
+
+def _blocks(result: SearchResult) -> Iterator[_Block]:
     if not result.hits:
-        return Text("No article matches. Try other words, or fewer filters.")
-    parts: list[RenderableType] = []
+        yield _Block((("No article matches. Try other words, or fewer filters.", ""),))
+        return
     if result.understood is not None:
-        parts.append(Text.assemble(("understood as ", "dim"), (result.understood, "italic")))
+        yield _Block((("understood as ", "dim"), (result.understood, "italic")))
     if result.confidence is not None:
         words, style = _OUTCOMES[result.outcome]
-        parts.append(
-            Text(
-                f"{words} The first is right with a probability of {math.floor(100 * result.confidence)}%.\n",
-                style=style,
-            )
-        )
-    parts += [_hit(hit) for hit in result.hits]
+        sure = f"{words} The first is right with a probability of {math.floor(100 * result.confidence)}%.\n"
+        yield _Block(((sure, ""),), style)
+    for hit in result.hits:
+        yield from _hit(hit)
     noun = "article" if len(result.hits) == 1 else "articles"
-    parts.append(Text(f"{len(result.hits)} {noun} in {result.took_ms:.0f} ms · {result.generation}", style="dim"))
-    return Group(*parts)
+    yield _Block(((f"{len(result.hits)} {noun} in {result.took_ms:.0f} ms · {result.generation}", ""),), "dim")
 
 
-def _hit(hit: Hit) -> RenderableType:
-    head = Text(f"{hit.rank}. ", style="bold cyan")
-    head.append(hit.title, style="bold")
+def _hit(hit: Hit) -> Iterator[_Block]:
+    head = [(f"{hit.rank}. ", ""), (hit.title, "bold")]
     for heading in hit.passages[0].headings if hit.passages else (hit.heading,):
         if heading and heading != hit.title:
-            head.append(" › ", style="dim")
-            head.append(heading)
-    place = Text(f"{hit.path}:{hit.lines[0]}", style="dim")
+            head += [(" › ", "dim"), (heading, "")]
+    yield _Block(tuple(head), "bold cyan")
+    yield _Block(tuple(_marked(hit)), indent=3)
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
-    place.append(f"   score {hit.score:.2f} from {legs}")
-    body = snippet_text(Snippet(hit.snippet, hit.marks))
-    if hit.reasons:
-        place.append_text(_reasons(hit.reasons))
-    return Group(head, Padding(body, (0, 0, 0, 3), expand=False), Padding(place, (0, 0, 1, 3), expand=False))
+    place = f"{hit.path}:{hit.lines[0]}   score {hit.score:.2f} from {legs}"
+    yield _Block(((place, ""), *(_reasons(hit.reasons) if hit.reasons else ())), "dim", indent=3, below=1)
 
 
-def _reasons(reasons: tuple[Reason, ...]) -> Text:
+def _marked(hit: Hit) -> Iterator[tuple[str, str]]:
+    """The snippet with its matched places marked."""
+    end = 0
+    for first, last in hit.marks:
+        yield hit.snippet[end:first], ""
+        yield hit.snippet[first:last], _MARK
+        end = last
+    yield hit.snippet[end:], ""
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> Iterator[tuple[str, str]]:
     """The strongest reasons, a line each, and what the others add together."""
-    text = Text()
     for why in reasons[:_SHOWN_REASONS]:
-        text.append(f"\n{why.contribution:+6.2f}  {why.feature} is {why.value:.2f}", "")
+        yield f"\n{why.contribution:+6.2f}  {why.feature} is {why.value:.2f}", ""
     rest = sum(why.contribution for why in reasons[_SHOWN_REASONS:])
-    return text.append(f"\n{rest:+6.2f}  {len(reasons[_SHOWN_REASONS:])} other features", "dim")
+    yield f"\n{rest:+6.2f}  {len(reasons[_SHOWN_REASONS:])} other features", "dim"
 
 
 def section_view(view: SectionView) -> RenderableType:
     """A section as Markdown source, under its title and path of headings."""
+    from rich.console import Group
+    from rich.text import Text
+
     head = Text(view.title, style="bold")
     for heading in view.headings:
         if heading != view.title:
@@ -110,6 +187,9 @@ def section_view(view: SectionView) -> RenderableType:
 
 def article_view(article: Article) -> RenderableType:
     """A whole article: what its front matter says, the ids of its sections, its Markdown."""
+    from rich.console import Group
+    from rich.text import Text
+
     head = Text(article.title, style="bold")
     facts = [article.lang, article.kind, article.category, *article.tags]
     if article.updated is not None:
@@ -125,7 +205,10 @@ def article_view(article: Article) -> RenderableType:
 
 def build_report(report: BuildReport) -> RenderableType:
     """What a build did, as a table."""
-    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    from rich.console import Group
+    from rich.text import Text
+
+    table = _table()
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
@@ -145,6 +228,8 @@ def build_report(report: BuildReport) -> RenderableType:
 
 def warning_lines(warnings: Iterable[ArticleWarning], limit: int = _SHOWN_WARNINGS) -> Text:
     """``path:line: message``, those that left a file out first."""
+    from rich.text import Text
+
     ordered = sorted(warnings, key=lambda warning: not warning.fatal)
     text = Text()
     for warning in ordered[:limit]:
@@ -160,7 +245,7 @@ def warning_lines(warnings: Iterable[ArticleWarning], limit: int = _SHOWN_WARNIN
 
 def status_table(status: Status) -> RenderableType:
     """What an index holds, as a table."""
-    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    table = _table()
     table.add_column(style="bold")
     table.add_column()
     table.add_row("index", f"{status.index} · {status.generation}")
@@ -177,6 +262,13 @@ def status_table(status: Status) -> RenderableType:
     faulty = sum(warning.fatal for warning in status.warnings)
     table.add_row("warnings", f"{len(status.warnings):,}, {_left_out(faulty)}")
     return table
+
+
+def _table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE, show_header=False, pad_edge=False)
 
 
 def _calibration(found: Mapping[str, Any]) -> tuple[str, str]:

@@ -165,6 +165,8 @@ class SearchResult:
         Wall time.
     generation
         Name of the published state of the index that answered.
+    stages
+        Where that time went: milliseconds by the names of :data:`kbsearch.laps.STAGES`.
     """
 
     query: str
@@ -174,6 +176,7 @@ class SearchResult:
     understood: str | None
     took_ms: float
     generation: str
+    stages: Mapping[str, float]
 
     def to_dict(self, query_id: str | None = None) -> dict[str, Any]:
         """The answer as JSON of one question or of one line of a batch."""
@@ -185,6 +188,7 @@ class SearchResult:
             "understood": self.understood,
             "hits": [hit.to_dict() for hit in self.hits],
             "took_ms": round(self.took_ms, 3),
+            "stages": {stage: round(ms, 3) for stage, ms in self.stages.items()},
             "generation": self.generation,
             "version": JSON_VERSION,
         }

@@ -9,9 +9,10 @@ Never: fetch content here; rows and article numbers are all it handles.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -19,26 +20,27 @@ from kbsearch.confidence import head_features
 from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
-from kbsearch.fields import Overlap
-from kbsearch.rank import WORDS_ONLY, Candidates, Mode, best_of_articles, order, rank
+from kbsearch.laps import Laps
+from kbsearch.rank import WORDS_ONLY, Candidates, Mode, Overlap, best_of_articles, order, rank
 from kbsearch.results import Reason
 from kbsearch.synonyms import MAX_WORDINGS
 from kbsearch.text import analyse, japanese_share
 from kbsearch.wording import mend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from kbsearch.learned import Models
-    from kbsearch.lexical import LexicalIndex, Stream
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
+    from kbsearch.vector import Restriction
 
 __all__ = [
     "MAX_QUERY_CHARS",
     "POOL",
+    "SHOWN_ROWS",
     "VERSION",
     "Query",
     "Ranked",
@@ -48,11 +50,11 @@ __all__ = [
     "best_articles",
     "candidates",
     "describe",
-    "overlap_of",
     "own_language_first",
     "prepare",
     "question_of",
     "reasons_of",
+    "scored",
     "title_cosines",
 ]
 
@@ -62,6 +64,9 @@ MAX_QUERY_CHARS: Final = 10_000
 POOL: Final = 100
 """Rows that each leg proposes; the learned ranking was trained on pools of this depth."""
 
+SHOWN_ROWS: Final = 6
+"""Of one article; aliases among them show a passage that may be there already."""
+
 _FOREIGN_POOL: Final = 25  # of the script that the question is not in
 _BEHIND: Final = np.float32(1e-4)  # in log-odds
 _FEW_PASSAGES: Final = 30
@@ -69,6 +74,7 @@ _LEAST_SPREAD: Final = 0.003
 VERSION: Final = "version"
 """Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
 
+_NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
@@ -115,8 +121,7 @@ class Ranked:
     log_odds: tuple[float, float] | None
 
 
-@dataclass(frozen=True, slots=True)
-class RankedRow:
+class RankedRow(NamedTuple):
     """A row with its score among the rows of its article, and the score of each leg."""
 
     row: int
@@ -126,21 +131,22 @@ class RankedRow:
 
 @dataclass(frozen=True, slots=True)
 class RankedArticle:
-    """An article with its score and its candidate rows, best first; there is at least one."""
+    """An article with its score and its best candidate rows: at least one, at most ``SHOWN_ROWS``."""
 
     number: int
     score: float
     rows: tuple[RankedRow, ...]
 
 
-def prepare(snapshot: Snapshot, question: str, mode: Mode) -> Query:
+def prepare(snapshot: Snapshot, question: str, mode: Mode, laps: Laps | None = None) -> Query:
     """Analyse and encode a question. Without a letter or digit it has no terms and no vector."""
+    laps = laps or Laps()
     text = without_courtesy(question[:MAX_QUERY_CHARS])
     mended = _mended(snapshot, text, mode)
     texts = [text] if mended is None else [mended, text]
     replaced = [way[:MAX_QUERY_CHARS] for way in chain(*zip_longest(*map(snapshot.synonyms.wordings, texts))) if way]
     texts += list(dict.fromkeys(replaced))[:MAX_WORDINGS]
-    return Query(question, tuple(_wording(snapshot, way, mode) for way in texts), mended)
+    return Query(question, tuple([_wording(snapshot, way, mode, laps) for way in texts]), mended)
 
 
 def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
@@ -152,24 +158,29 @@ def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
         raise
 
 
-def _wording(snapshot: Snapshot, text: str, mode: Mode) -> Wording:
+def _wording(snapshot: Snapshot, text: str, mode: Mode, laps: Laps) -> Wording:
     analysis = analyse(text)
+    japanese = japanese_share(text)
     asks = bool(analysis.words.terms or analysis.grams.terms)
+    laps.end("analyse")
     vector = snapshot.encode(text) if asks and mode not in WORDS_ONLY else None
-    return Wording(text, analysis.words.terms, analysis.grams.terms, vector, japanese_share(text))
+    laps.end("encode")
+    return Wording(text, analysis.words.terms, analysis.grams.terms, vector, japanese)
 
 
 def best_articles(
     snapshot: Snapshot,
-    models: Models,
+    models: Models | None,
     query: Query,
     where: Filter,
     mode: Mode,
     k: int,
     without: tuple[int, ...] = (),
+    laps: Laps | None = None,
 ) -> Ranked:
     """The k best articles, best first: score descending, article number ascending.
 
+    ``models`` rank them in the mode ``hybrid``; no other needs any.
     Articles whose numbers are in ``without`` take no part.
 
     The learned ranking always sees the same pool, whatever k is, so that a short page is the beginning of a long one.
@@ -177,13 +188,14 @@ def best_articles(
     behind in the order of the plain combination.
     """
     k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
-    pooled = candidates(snapshot, query, where, POOL, mode, without)
+    laps = laps or Laps()
+    pooled = candidates(snapshot, query, where, POOL, mode, without, laps)
     articles, scores, log_odds = _scored_articles(snapshot, models, query, pooled, mode)
     found = list(islice(_ranked_articles(snapshot, query, pooled, articles, scores, mode), k))
     pool, seen = POOL, len(pooled.rows)
     while len(found) < k and pool < _DEEPEST_POOL:
         pool *= _DEEPER
-        pooled = candidates(snapshot, query, where, pool, mode, without)
+        pooled = candidates(snapshot, query, where, pool, mode, without, laps)
         if len(pooled.rows) == seen:
             break  # the legs have no more
         seen = len(pooled.rows)
@@ -194,6 +206,7 @@ def best_articles(
         known = {article.number for article in found}
         more = _ranked_articles(snapshot, query, pooled, deep.rows, behind, mode)
         found += islice((article for article in more if article.number not in known), k - len(found))
+    laps.end("rank")
     return Ranked(tuple(found), log_odds)
 
 
@@ -202,21 +215,30 @@ def _ranked_articles(
 ) -> Iterator[RankedArticle]:
     """Articles in their order, each with its rows in theirs; made one by one, since a page takes only the first."""
     numbers, row_scores = snapshot.article_of_row[pooled.rows], rank(pooled, mode)
-    for place in order(articles, scores):
+    dense = query.wordings[0].vector is not None
+    for place in order(articles, scores).tolist():
         if mode in WORDS_ONLY and scores[place] <= 0:
             break  # no word in common with the question
-        rows = np.flatnonzero(numbers == articles[place])
-        rows = rows[order(pooled.rows[rows], row_scores[rows])]
-        ranked = tuple(_ranked_row(pooled, int(row), float(row_scores[row]), query) for row in rows)
-        yield RankedArticle(int(articles[place]), float(scores[place]), ranked)
+        number = articles[place]
+        # Rows ascend, and with them their articles: those of one stand together.
+        first, last = np.searchsorted(numbers, (number, number + 1)).tolist()
+        own = row_scores[first:last].tolist()
+        best = sorted(range(last - first), key=own.__getitem__, reverse=True)[
+            :SHOWN_ROWS
+        ]  # stable: the lower row first
+        ranked = tuple([_ranked_row(pooled, first + row, own[row], dense=dense) for row in best])
+        yield RankedArticle(int(number), float(scores[place]), ranked)
 
 
 def describe(snapshot: Snapshot, query: Query, pooled: Candidates) -> tuple[RowArray, FloatArray]:
     """Article numbers of a pool, and their features; see :mod:`kbsearch.features`."""
-    articles = snapshot.article_of_row[pooled.rows]
-    overlap = overlap_of(snapshot, query, pooled.rows)
-    titles = title_cosines(snapshot, query, np.unique(articles))
-    return article_features(pooled, overlap, articles, titles, snapshot.is_japanese, question_of(snapshot, query))
+    return article_features(
+        pooled,
+        snapshot.article_of_row[pooled.rows],
+        lambda numbers: title_cosines(snapshot, query, numbers),
+        snapshot.is_japanese,
+        question_of(snapshot, query),
+    )
 
 
 def reasons_of(snapshot: Snapshot, models: Models, query: Query, where: Filter) -> dict[int, tuple[Reason, ...]]:
@@ -252,33 +274,29 @@ def _background(sample: FloatArray, vector: FloatArray | None, usual: tuple[floa
     if vector is None or len(sample) < _FEW_PASSAGES:
         return usual
     cosines = sample @ vector
-    return float(cosines.mean()), max(float(cosines.std()), _LEAST_SPREAD)
+    mean = float(cosines.sum()) / len(cosines)
+    cosines -= np.float32(mean)
+    return mean, max(math.sqrt(float(cosines @ cosines) / len(cosines)), _LEAST_SPREAD)
 
 
-def title_cosines(snapshot: Snapshot, query: Query, articles: NDArray[np.integer]) -> FloatArray:
+def title_cosines(snapshot: Snapshot, query: Query, articles: RowArray) -> FloatArray:
     """Cosine of the question and each of the articles' titles alone, in the wording that is nearest."""
-    vectors = snapshot.title_vectors[articles]
-    ways = [np.vecdot(vectors, way.vector) for way in query.wordings if way.vector is not None]
+    ways = [w.vector for w in query.wordings if w.vector is not None]
+    return _nearest([snapshot.parts.title_cosines(articles, vector) for vector in ways])
+
+
+def _nearest(ways: list[FloatArray]) -> FloatArray:
+    if len(ways) == 1:
+        return ways[0]
     nearest: FloatArray = np.max(ways, axis=0)
     return nearest
 
 
-def overlap_of(snapshot: Snapshot, query: Query, rows: RowArray) -> Overlap:
-    """What the question shares with the fields of the rows, in the wording that shares most."""
-    found = []
-    for wording in query.wordings:
-        words, grams = snapshot.lexical.idfs("words", wording.words), snapshot.lexical.idfs("grams", wording.grams)
-        found.append(snapshot.fields.overlap(rows, words, grams))
-    if len(found) == 1:
-        return found[0]
-    return Overlap(np.max([way.cover for way in found], axis=0), np.max([way.reverse for way in found], axis=0))
-
-
 def _scored_articles(
-    snapshot: Snapshot, models: Models, query: Query, pooled: Candidates, mode: Mode
+    snapshot: Snapshot, models: Models | None, query: Query, pooled: Candidates, mode: Mode
 ) -> tuple[RowArray, FloatArray, tuple[float, float] | None]:
     """Article numbers of the pool, ascending, their scores, by the learned ranking or by one leg, and the log-odds."""
-    if mode != "hybrid" or query.wordings[0].vector is None:
+    if mode != "hybrid" or models is None or query.wordings[0].vector is None:
         articles = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
         return articles.rows, rank(articles, mode), None
     found, features = describe(snapshot, query, pooled)
@@ -297,10 +315,10 @@ def own_language_first(
     source is no rival that would make the answer unsure.
     """
     groups = snapshot.group[articles]
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     first = np.ones(len(articles), dtype=bool)
-    if len(sizes) == len(articles):
+    if len(set(groups.tolist())) == len(articles):
         return scores, first
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     own = snapshot.is_japanese[articles] == query.wordings[0].asks_japanese
     scores = scores.copy()
     for versions in (np.flatnonzero(group == number) for number in np.flatnonzero(sizes > 1)):
@@ -318,45 +336,87 @@ def candidates(
     pool: int,
     mode: Mode = "hybrid",
     without: tuple[int, ...] = (),
+    laps: Laps | None = None,
 ) -> Candidates:
     """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs."""
+    laps = laps or Laps()
     excluded = snapshot.out_of_date_today() + without
     lexical = snapshot.lexical
-    proposals: list[RowArray] = [np.empty(0, dtype=np.int64)]
+    proposals: list[RowArray] = [_NO_ROWS]
     for wording in query.wordings:
         if mode not in {"dense", "grams"}:
             proposals.append(lexical.search("words", wording.words, pool, where, excluded)[0])
         if mode not in {"dense", "words"}:
             proposals.append(lexical.search("grams", wording.grams, pool, where, excluded)[0])
+    by_words = len(proposals)
+    laps.end("lexical")
+    for wording in query.wordings:
         if wording.vector is not None:
-            proposals.append(snapshot.vectors.search(wording.vector, pool, snapshot.admitted(where, excluded))[0])
-            # Rows in the script that the question is not in: else those in its own could fill the pool.
-            other = snapshot.admitted_in_script(where, excluded, japanese=not wording.asks_japanese)
-            if other is not None:
-                proposals.append(snapshot.vectors.search(wording.vector, _FOREIGN_POOL, other)[0])
-    rows = np.unique(np.concatenate(proposals))
-    words, words_ceiling = _best_score(lexical, "words", [wording.words for wording in query.wordings], rows)
-    grams, grams_ceiling = _best_score(lexical, "grams", [wording.grams for wording in query.wordings], rows)
-    cosines = [snapshot.vectors.score(w.vector, rows) for w in query.wordings if w.vector is not None]
-    dense = np.max(cosines, axis=0) if cosines else np.zeros(len(rows), np.float32)
-    return Candidates(rows, words, grams, dense, words_ceiling, grams_ceiling)
+            proposals += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
+    laps.end("dense")
+    found = scored(snapshot, query, _distinct(np.concatenate(proposals)))
+    if not snapshot.parts.has_delta:
+        return found
+    return _trimmed(found, np.concatenate([_NO_ROWS, *proposals[by_words:]]), pool)
 
 
-def _best_score(
-    lexical: LexicalIndex, stream: Stream, ways: Sequence[tuple[str, ...]], rows: RowArray
-) -> tuple[FloatArray, float]:
-    """BM25 of the rows in the wording that they cover best, in units of the first, and the ceiling of the first."""
-    ceiling = lexical.ceiling(stream, ways[0])
-    best = lexical.score(stream, ways[0], rows)
-    for terms in ways[1:]:
-        other = lexical.ceiling(stream, terms)
-        if ceiling > 0 and other > 0:
-            best = np.maximum(best, lexical.score(stream, terms, rows) * np.float32(ceiling / other))
-    return best, ceiling
+def _near(
+    snapshot: Snapshot, wording: Wording, vector: FloatArray, pool: int, admitted: Restriction | None
+) -> Iterator[RowArray]:
+    """The nearest rows, and the nearest in the script that the question is not in, lest its own fills the pool."""
+    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese)
+    foreign = parts[not wording.asks_japanese][0]
+    if len(foreign) == 0 or len(parts[wording.asks_japanese][0]) == 0:
+        yield from (rows for rows, _ in parts)
+        return
+    rows = np.concatenate([rows for rows, _ in parts])
+    scores = np.concatenate([scores for _, scores in parts])
+    yield rows[np.argsort(-scores, kind="stable")[:pool]]
+    yield foreign[:_FOREIGN_POOL]
 
 
-def _ranked_row(candidates: Candidates, place: int, score: float, query: Query) -> RankedRow:
+def _trimmed(found: Candidates, near: RowArray, pool: int) -> Candidates:
+    """Base and delta have each proposed ``pool`` rows by their words: the best of both stay, and all that are near."""
+    kept = np.isin(found.rows, near)
+    for scores in (found.words, found.grams):
+        best = np.lexsort((found.rows, -scores))[:pool]
+        kept[best[scores[best] > 0]] = True
+    overlap = found.overlap and Overlap(found.overlap.cover[kept], found.overlap.reverse[kept])
+    return Candidates(
+        found.rows[kept], found.words[kept], found.grams[kept], found.dense[kept], found.words_ceiling,
+        found.grams_ceiling, overlap,
+    )  # fmt: skip
+
+
+def _distinct(rows: RowArray) -> RowArray:
+    """Ascending, each once: ``np.unique`` for a few hundred, at a fifth of its price."""
+    ascending = np.sort(rows)
+    distinct: RowArray = ascending[np.diff(ascending, prepend=-1) != 0]
+    return distinct
+
+
+def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
+    """Rows, ascending, with the scores of all legs; of several wordings, a row has those that it matches best."""
+    first, *others = (snapshot.asked(wording.words, wording.grams) for wording in query.wordings)
+    words, grams, cover, reverse = snapshot.tokens.describe(first.terms, rows)
+    for other in others:
+        more_words, more_grams, more_cover, more_reverse = snapshot.tokens.describe(other.terms, rows)
+        words = np.maximum(words, more_words * _in_units(first.words_ceiling, other.words_ceiling))
+        grams = np.maximum(grams, more_grams * _in_units(first.grams_ceiling, other.grams_ceiling))
+        cover, reverse = np.maximum(cover, more_cover), np.maximum(reverse, more_reverse)
+    ways = [snapshot.vectors.score(w.vector, rows) for w in query.wordings if w.vector is not None]
+    dense = _nearest(ways) if ways else np.zeros(len(rows), np.float32)
+    ceilings = first.words_ceiling, first.grams_ceiling
+    return Candidates(rows, words, grams, dense, *ceilings, Overlap(cover, reverse))
+
+
+def _in_units(first: float, other: float) -> np.float32:
+    """By what BM25 of another wording is multiplied to be compared with that of the first; 0 where it cannot be."""
+    return np.float32(first / other if first > 0 and other > 0 else 0)
+
+
+def _ranked_row(candidates: Candidates, place: int, score: float, *, dense: bool) -> RankedRow:
     parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
-    if query.wordings[0].vector is not None:
+    if dense:
         parts["dense"] = float(candidates.dense[place])
     return RankedRow(int(candidates.rows[place]), score, parts)

@@ -17,20 +17,24 @@ from __future__ import annotations
 import difflib
 import itertools
 import threading
-import time
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
 from kbsearch.errors import BadQuery, NotFound
 from kbsearch.filters import FilterLike, parse_filter
+from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
+from kbsearch.native import usable_cores
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
-from kbsearch.retrieve import Query, Ranked, RankedArticle, best_articles, prepare, reasons_of
+from kbsearch.retrieve import Query, Ranked, RankedArticle, RankedRow, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS, make_snippet
 from kbsearch.store import Store
+from kbsearch.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,10 +43,13 @@ if TYPE_CHECKING:
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter, PassageRow
     from kbsearch.results import Outcome, Reason
+    from kbsearch.snapshot import Asked
 
 __all__ = ["KnowledgeBase"]
 
 _PASSAGES_PER_HIT = 3
+
+_TURNS = Turns(usable_cores())  # of all knowledge bases of the process
 
 
 class KnowledgeBase:
@@ -74,9 +81,9 @@ class KnowledgeBase:
         counts = self.snapshot.generation.manifest["counts"]
         return f"<KnowledgeBase {self._store.root} {self.generation}: {counts['articles']} articles>"
 
-    @property
-    def _models(self) -> Models:
-        return self._given_models or shipped_models()
+    def _models(self, mode: Mode) -> Models | None:
+        """Only a hybrid question needs them, and pays for reading them."""
+        return (self._given_models or shipped_models()) if mode == "hybrid" else None
 
     @property
     def generation(self) -> str:
@@ -131,19 +138,21 @@ class KnowledgeBase:
         ------
         BadQuery, EncoderUnavailable, IndexCorrupt, IndexIncompatible
         """
-        started = time.perf_counter()
+        laps = Laps()
         where = _checked(question, k, filter, mode, snippet_chars)
         snapshot = self.snapshot
-        with snapshot.generation.blamed():
-            query = prepare(snapshot, question, mode)
-            ranked = best_articles(snapshot, self._models, query, where, mode, k)
-            reasons = reasons_of(snapshot, self._models, query, where) if explain and mode == "hybrid" else {}
-            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons)
-        outcome, confidence = _judged(snapshot, ranked, mode)
-        took_ms = (time.perf_counter() - started) * 1000
+        with _TURNS, snapshot.generation.blamed():
+            laps.begin()
+            query = prepare(snapshot, question, mode, laps)
+            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, (), laps)
+            outcome, confidence = _judged(snapshot, ranked, mode)
+            models = self._models(mode) if explain else None
+            reasons = {} if models is None else reasons_of(snapshot, models, query, where)
+            laps.end("rank")
+            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons, laps)
         return SearchResult(
             query=question, hits=hits, outcome=outcome, confidence=confidence, understood=query.understood,
-            took_ms=took_ms, generation=snapshot.generation.name,
+            took_ms=laps.total, generation=snapshot.generation.name, stages=laps.stages,
         )  # fmt: skip
 
     def ranking(
@@ -164,10 +173,10 @@ class KnowledgeBase:
         if isinstance(without, str):
             raise BadQuery(f"without is a list of article ids, such as [{without!r}], not a text.")
         snapshot, unwanted = self.snapshot, frozenset(without)
-        with snapshot.generation.blamed():
+        with _TURNS, snapshot.generation.blamed():
             hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in unwanted)
             query = prepare(snapshot, question, mode)
-            ranked = best_articles(snapshot, self._models, query, where, mode, k, hidden)
+            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, hidden)
             ids = tuple(snapshot.article_ids[article.number] for article in ranked.articles)
         return Ranking(ids, *_judged(snapshot, ranked, mode))
 
@@ -243,38 +252,57 @@ def _present(
     articles: Sequence[RankedArticle],
     snippet_chars: int,
     reasons: Mapping[int, tuple[Reason, ...]],
+    laps: Laps,
 ) -> tuple[Hit, ...]:
     """Fetch the page that is shown, in one go, and cut its snippets."""
-    shown = [ranked.row for article in articles for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]]
-    passages = snapshot.content.passage_rows(shown)
-    asked = query.wordings
-    words = {term: idf for way in asked for term, idf in snapshot.lexical.idfs("words", way.words).items()}
-    grams = {term: idf for way in asked for term, idf in snapshot.lexical.idfs("grams", way.grams).items()}
+    pages = [_distinct(snapshot, article) for article in articles]
+    passages = snapshot.content.passage_rows([ranked.row for page in pages for ranked in page])
+    laps.end("fetch")
+    asked = _asked_anyhow(snapshot, query).terms
+    weights = asked.idfs.tolist()
+    matches = snapshot.tokens.matches(asked, np.array([page[0].row for page in pages], dtype=np.int64))
     hits = []
-    for number, article in enumerate(articles, start=1):
-        best = passages[article.rows[0].row]
-        snippet = make_snippet(best.text, words, grams, snippet_chars)
+    for number, (article, page, places) in enumerate(zip(articles, pages, matches, strict=True), start=1):
+        best, row = passages[page[0].row], page[0].row
+        snippet = make_snippet(best.text, snapshot.tokens.sentences(row), places, weights, snippet_chars)
         hits.append(
             Hit(
                 rank=number, article_id=best.article_id, section_id=best.section_id, title=best.title,
                 heading=best.heading, snippet=snippet.text, marks=snippet.marks, score=article.score,
-                parts=article.rows[0].parts, path=best.path, lines=best.lines,
-                passages=_passages(article, passages), reasons=reasons.get(article.number, ()),
+                parts=page[0].parts, path=best.path, lines=best.lines,
+                passages=_passages(page, passages), reasons=reasons.get(article.number, ()),
             )
         )  # fmt: skip
+    laps.end("snippet")
     return tuple(hits)
 
 
-def _passages(article: RankedArticle, passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
-    """The best passages of one article, each place once: an alias shows the passage that it leads to."""
-    chosen: dict[tuple[object, ...], PassageHit] = {}
-    for ranked in article.rows[: 2 * _PASSAGES_PER_HIT]:
-        row = passages[ranked.row]
-        if len(chosen) < _PASSAGES_PER_HIT and (row.lines, row.text) not in chosen:
-            chosen[row.lines, row.text] = PassageHit(
-                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts
-            )
-    return tuple(chosen.values())
+def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
+    """The terms of all wordings: what is highlighted."""
+    words = dict.fromkeys(term for way in query.wordings for term in way.words)
+    grams = dict.fromkeys(term for way in query.wordings for term in way.grams)
+    first = query.wordings[0]
+    return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
+
+
+def _distinct(snapshot: Snapshot, article: RankedArticle) -> list[RankedRow]:
+    """The best rows of one article, each text once: an alias shows the passage that it leads to."""
+    rows = article.rows
+    texts = snapshot.tokens.shown([ranked.row for ranked in rows])
+    chosen: dict[int, RankedRow] = {}
+    for ranked, text in zip(rows, texts, strict=True):
+        chosen.setdefault(text, ranked)
+    return list(chosen.values())[:_PASSAGES_PER_HIT]
+
+
+def _passages(page: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
+    shown = [(passages[ranked.row], ranked) for ranked in page]
+    return tuple(
+        [
+            PassageHit(row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts)
+            for row, ranked in shown
+        ]
+    )
 
 
 def _section_view(article: Article, place: int) -> SectionView:

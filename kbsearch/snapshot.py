@@ -13,33 +13,44 @@ import json
 import threading
 from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
 from kbsearch.columns import load_column
-from kbsearch.content import Content
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
-from kbsearch.fields import SLOTS, FieldIndex
-from kbsearch.lexical import LexicalIndex
+from kbsearch.parts import Parts
+from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
-from kbsearch.vector import DenseReport, VectorIndex, map_vectors
-from kbsearch.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
+    from kbsearch import native
     from kbsearch.model import Encoder, Filter, FloatArray
     from kbsearch.store import Generation
+    from kbsearch.tokens import TokenIndex
+    from kbsearch.vector import Restriction, VectorIndex
+    from kbsearch.vocabulary import Vocabulary
 
-__all__ = ["Snapshot", "today"]
+__all__ = ["Asked", "Snapshot", "today"]
 
 _Value = TypeVar("_Value")
-_SAMPLE: Final = 300
+_PIECES: Final = 100_000
+_BEFORE_LATIN: Final = "x "
+_BEFORE_KANA: Final = "。"
+
+
+class Asked(NamedTuple):
+    """A wording as :class:`kbsearch.tokens.TokenIndex` compares it, and the most that BM25 can give it."""
+
+    terms: native.Asked
+    words_ceiling: float
+    grams_ceiling: float
 
 
 class Snapshot:
@@ -54,47 +65,57 @@ class Snapshot:
     def __init__(self, generation: Generation, encoder: Encoder | None = None) -> None:
         if encoder is not None:
             self.encoder = encoder
-        found = generation.manifest["fingerprints"]["analyser"]
-        if found != fingerprint():
-            raise IndexIncompatible("text analyser", found, fingerprint())
+        found, wanted = generation.manifest["fingerprints"]["analyser"], f"{fingerprint()} sentences/{SENTENCES}"
+        if found != wanted:
+            raise IndexIncompatible("text analyser", found, wanted)
         self.generation = generation
-        self.content = Content(generation.files.content, generation.check_present)
+        self.parts = Parts(generation)
+        self.content = self.parts.content
         with generation.blamed():
-            self.lexical = LexicalIndex(generation.files.lexical)
+            self.lexical = self.parts.lexical
         self._memory = _Memory(1024)
+        self._questions = _Memory(64)
+        self._pieces: dict[str, int] = {}
         self._masks = _Memory(32)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
 
-    @cached_property
+    @property
     def article_of_row(self) -> NDArray[np.int32]:
         """Article number of each row."""
-        self.generation.check_present()
-        counts = self.generation.manifest["counts"]
-        column = load_column(self.generation.files.article_column, np.int32, counts["passages"])
-        if len(column) and not (column.min() >= 0 and column.max() < counts["articles"]):
-            raise IndexCorrupt(self.generation.files.article_column, "article numbers", "others")
-        return column
+        return self.parts.article_of_row
 
-    @cached_property
+    @property
     def is_japanese(self) -> NDArray[np.bool_]:
         """Whether each article is Japanese, by number."""
-        self.generation.check_present()
-        articles = self.generation.manifest["counts"]["articles"]
-        return load_column(self.generation.files.japanese_column, np.bool_, articles)
+        return self.parts.is_japanese
 
-    @cached_property
+    @property
     def group(self) -> NDArray[np.int32]:
         """Number of the article that each is a version of: translations have that of their source."""
-        self.generation.check_present()
-        articles = self.generation.manifest["counts"]["articles"]
-        return load_column(self.generation.files.group_column, np.int32, articles)
+        return self.parts.group
 
     @cached_property
-    def fields(self) -> FieldIndex:
-        """Terms of title, heading and alias of each row."""
-        self.generation.check_present()
-        files, rows = self.generation.files, self.generation.manifest["counts"]["passages"]
-        offsets = load_column(files.field_offsets, np.int64, rows * len(SLOTS) + 1)
-        return FieldIndex(load_column(files.field_terms, np.uint32), offsets)
+    def tokens(self) -> TokenIndex:
+        """Terms of each row."""
+        return self.parts.tokens
+
+    @cached_property
+    def vectors(self) -> VectorIndex:
+        """The dense leg; a lexical question never opens it."""
+        return self.parts.vectors
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Words of the knowledge base, for questions with a slip."""
+        return self.parts.vocabulary
+
+    def asked(self, words: tuple[str, ...], grams: tuple[str, ...]) -> Asked:
+        """Terms of a wording, ready to be compared with rows; ranking and highlights ask for the same."""
+        return self._questions.get((words, grams), lambda: self._ask(words, grams))
+
+    def _ask(self, words: tuple[str, ...], grams: tuple[str, ...]) -> Asked:
+        in_words, in_grams = self.lexical.asked("words", words), self.lexical.asked("grams", grams)
+        terms = self.tokens.ask(in_words.idfs, in_grams.idfs, (in_words.boosts, in_grams.boosts))
+        return Asked(terms, in_words.ceiling, in_grams.ceiling)
 
     @cached_property
     def synonyms(self) -> Synonyms:
@@ -108,41 +129,15 @@ class Snapshot:
         return Synonyms(rules)
 
     @cached_property
-    def title_vectors(self) -> FloatArray:
-        """Vectors of the titles by article number, float32 of shape (articles, dimension)."""
-        self.generation.check_present()
-        vectors = map_vectors(self.generation.files.title_vectors)
-        articles = self.generation.manifest["counts"]["articles"]
-        if len(vectors) != articles:
-            raise IndexCorrupt(self.generation.files.title_vectors, f"{articles} vectors", str(len(vectors)))
-        return vectors
-
-    @cached_property
-    def japanese_rows(self) -> NDArray[np.bool_]:
-        """Whether each row is of a Japanese article."""
-        return self.is_japanese[self.article_of_row]
-
-    @cached_property
     def samples(self) -> tuple[FloatArray, FloatArray]:
-        """Vectors of some rows spread over the corpus: of articles in another script than Japanese, and of Japanese."""
-        chosen = []
-        for rows in (np.flatnonzero(~self.japanese_rows), np.flatnonzero(self.japanese_rows)):
-            some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE), dtype=np.int64)] if len(rows) else rows
-            chosen.append(np.ascontiguousarray(self.vectors.vectors[some]))
-        return chosen[0], chosen[1]
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """Words of the knowledge base, for questions with a slip."""
+        """Vectors of rows that stand for all: of articles in another script than Japanese, and of Japanese ones."""
         self.generation.check_present()
-        return Vocabulary(self.generation.files.vocabulary)
-
-    @cached_property
-    def vectors(self) -> VectorIndex:
-        """The dense leg; a lexical question never opens it."""
-        self.generation.check_present()
-        report = DenseReport(**self.generation.manifest["dense"])
-        return VectorIndex(self.generation.files.vectors, self.generation.files.graph, report)
+        rows, file = self.vectors.vectors, self.generation.files.samples
+        sample = load_column(file, np.int64)
+        if len(sample) and not (sample.min() >= 0 and sample.max() < len(rows)):
+            raise IndexCorrupt(file, "numbers of rows", "others")
+        japanese = self.is_japanese[self.article_of_row[sample]]
+        return np.ascontiguousarray(rows[sample[~japanese]]), np.ascontiguousarray(rows[sample[japanese]])
 
     @cached_property
     def article_ids(self) -> list[str]:
@@ -163,39 +158,33 @@ class Snapshot:
         return self._memory.get(("encode", text), lambda: self.encoder.encode_query(text))
 
     def pieces(self, word: str) -> int:
-        """Into how many pieces the encoder's tokenizer cuts a word that stands behind another; common ones stay one."""
-        before = "x " if word.isascii() else "。"
-        return self.encoder.count_tokens(before + word) - self.encoder.count_tokens(before)
+        """Into how many pieces the encoder's tokenizer cuts a word that stands behind another; common ones stay one.
+
+        Questions are made of the same few thousand short words, so the answers are kept.
+        """
+        found = self._pieces.get(word)
+        if found is None:
+            if len(self._pieces) >= _PIECES:
+                self._pieces.clear()
+            before = _BEFORE_LATIN if word.isascii() else _BEFORE_KANA
+            alone = self._pieces.get(before) or self.encoder.count_tokens(before)
+            self._pieces[before] = alone
+            found = self._pieces[word] = self.encoder.count_tokens(before + word) - alone
+        return found
 
     def out_of_date_today(self) -> tuple[int, ...]:
         """Numbers of the published articles that are not valid today."""
         day = today().isoformat()
         return self._memory.get(("out of date", day), lambda: self._out_of_date(day))
 
-    def admitted(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """Rows that may answer, bool of shape (rows,); None when all may."""
+    def admitted(self, where: Filter, excluded: tuple[int, ...]) -> Restriction | None:
+        """Rows that may answer; None when all may."""
         if not where and not excluded:
             return None
-        return self._masks.get(("admitted", where, excluded), lambda: self._mask(where, excluded))
-
-    def admitted_in_script(
-        self, where: Filter, excluded: tuple[int, ...], *, japanese: bool
-    ) -> NDArray[np.bool_] | None:
-        """Rows of Japanese articles, or of the others, that may answer; None where all articles are of one kind."""
-        if not self._two_scripts:
-            return None
         return self._masks.get(
-            ("script", japanese, where, excluded), lambda: self._in_script(where, excluded, japanese)
+            (where, excluded),
+            lambda: self.vectors.restrict(self.admitted_articles(where, excluded)[self.article_of_row]),
         )
-
-    @cached_property
-    def _two_scripts(self) -> bool:
-        return bool(self.japanese_rows.any() and not self.japanese_rows.all())
-
-    def _in_script(self, where: Filter, excluded: tuple[int, ...], japanese: bool) -> NDArray[np.bool_]:  # noqa: FBT001
-        rows: NDArray[np.bool_] = self.japanese_rows == japanese
-        mask = self.admitted(where, excluded)
-        return rows if mask is None else rows & mask
 
     def _out_of_date(self, day: str) -> tuple[int, ...]:
         return tuple(
@@ -204,14 +193,14 @@ class Snapshot:
             if (first is not None and day < first) or (last is not None and day > last)
         )
 
-    def _mask(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_]:
-        articles = np.ones(self.generation.manifest["counts"]["articles"], dtype=bool)
+    def admitted_articles(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Articles that may answer, bool by number."""
+        articles = ~self.parts.removed_articles
         if where:
             articles[:] = False
             articles[list(self.content.articles_matching(where))] = True
         articles[list(excluded)] = False
-        mask: NDArray[np.bool_] = articles[self.article_of_row]
-        return mask
+        return articles
 
 
 class _Memory:

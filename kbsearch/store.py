@@ -49,12 +49,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
 _MANIFEST: Final = "manifest.json"
+_DELTA: Final = "delta"
 _KEPT_GENERATIONS: Final = 2
 _GENERATION: Final = re.compile(r"gen-[0-9]{6,18}")
 _UNFINISHED: Final = re.compile(r"(tmp-|CURRENT\.)[0-9a-f]{32}")  # only our own names: the folder may hold other things
@@ -65,6 +66,26 @@ class Files:
     """Where the parts of one generation are."""
 
     folder: Path
+
+    @property
+    def delta(self) -> Files:
+        """What replaces and adds to these parts; there only where the manifest says so. See :mod:`kbsearch.delta`."""
+        return Files(self.folder / _DELTA)
+
+    @property
+    def removed(self) -> Path:
+        """Of a delta: numbers of the articles of the base that count no more, int32, ascending."""
+        return self.folder / "columns" / "removed.npy"
+
+    @property
+    def removed_terms(self) -> Path:
+        """Of a delta: ids of the terms of those articles' rows, words then grams, uint32, ascending in each."""
+        return self.folder / "columns" / "removed_terms.npy"
+
+    @property
+    def removed_counts(self) -> Path:
+        """Of a delta: in how many of those rows each of these terms stands, int64."""
+        return self.folder / "columns" / "removed_counts.npy"
 
     @property
     def content(self) -> Path:
@@ -92,19 +113,14 @@ class Files:
         return self.folder / "probes.npz"
 
     @property
-    def graph(self) -> Path:
-        """The derived index of the dense leg; missing when an exact scan is enough."""
-        return self.folder / "dense.faiss"
+    def graphs(self) -> Path:
+        """The folder of the derived indexes of the dense leg; empty when an exact scan is enough."""
+        return self.folder / "dense"
 
     @property
-    def field_terms(self) -> Path:
-        """Hashed terms of the fields of every row; see :mod:`kbsearch.fields`."""
-        return self.folder / "columns" / "field_terms.npy"
-
-    @property
-    def field_offsets(self) -> Path:
-        """Where the terms of each field of each row begin."""
-        return self.folder / "columns" / "field_offsets.npy"
+    def tokens(self) -> Path:
+        """The folder of the terms of all rows; see :mod:`kbsearch.tokens`."""
+        return self.folder / "tokens"
 
     @property
     def vocabulary(self) -> Path:
@@ -125,6 +141,11 @@ class Files:
     def group_column(self) -> Path:
         """Number of the article that each is a version of, int32, by article number."""
         return self.folder / "columns" / "group.npy"
+
+    @property
+    def samples(self) -> Path:
+        """Rows that stand for all others, int64: see :mod:`kbsearch.writing`."""
+        return self.folder / "columns" / "samples.npy"
 
     @property
     def article_column(self) -> Path:
@@ -188,10 +209,12 @@ class Generation:
                     raise damage from error
             raise
 
-    def damage(self) -> list[IndexCorrupt]:
-        """Compare every file with its checksum; empty when all is well. Reads the whole generation."""
+    def damage(self, *, of_delta: bool = False) -> list[IndexCorrupt]:
+        """Compare every file with its checksum, or those of the delta; empty when all is well. Reads all of them."""
         found = []
         for name, (size, checksum) in self.manifest["files"].items():
+            if of_delta and not name.startswith(f"{_DELTA}/"):
+                continue
             file = self.files.folder / name
             try:
                 if file.stat().st_size != size:
@@ -222,6 +245,37 @@ class Draft:
         self._number = number
         self.files = Files(folder)
         self.files.article_column.parent.mkdir()
+        self._linked: dict[str, list[Any]] = {}
+
+    @property
+    def journal(self) -> Path:
+        """As :attr:`Store.journal`."""
+        return Store(self._root).journal
+
+    def build_on(self, generation: Generation) -> Files:
+        """Take over the base of a generation as it is, file by file, and give the place for a delta to it.
+
+        The files are linked, or copied where the disk has no links, and keep the checksums of their own build: what
+        was damaged since stays known as damaged.
+        """
+        for name, sealed in generation.manifest["files"].items():
+            if not name.startswith(f"{_DELTA}/"):
+                target = self._folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    target.hardlink_to(generation.files.folder / name)
+                except OSError:
+                    shutil.copyfile(generation.files.folder / name, target)
+                    _sync(target)
+                self._linked[name] = sealed
+        self.files.delta.article_column.parent.mkdir(parents=True)
+        return self.files.delta
+
+    def clear(self) -> None:
+        """Begin anew."""
+        shutil.rmtree(self._folder)
+        self.files.article_column.parent.mkdir(parents=True)
+        self._linked = {}
 
     def unfinished(self, manifest: Mapping[str, Any]) -> Generation:
         """What is written so far, opened as a generation is; to be closed before publishing."""
@@ -234,18 +288,18 @@ class Draft:
         """
         files = sorted(file for file in self._folder.rglob("*") if file.is_file())
         readable = self._folder.stat().st_mode & 0o666  # tantivy makes files for its own user only
+        sealed = dict(self._linked)
         for file in files:
-            file.chmod(readable)
-            _sync(file)
-            _check_whole(file)
-        complete = {
-            "format": FORMAT,
-            **manifest,
-            "files": {str(f.relative_to(self._folder)): [f.stat().st_size, _sha256(f)] for f in files},
-        }
+            name = str(file.relative_to(self._folder))
+            if name not in self._linked:
+                file.chmod(readable)
+                _sync(file)
+                _check_whole(file)
+                sealed[name] = [file.stat().st_size, _sha256(file)]
+        complete = {"format": FORMAT, **manifest, "files": sealed}
         complete["checksum"] = _checksum(complete)
         _write_synced(self._folder / _MANIFEST, json.dumps(complete, ensure_ascii=False, indent=1) + "\n")
-        for folder in {self._folder, *(file.parent for file in files)}:
+        for folder in {self._folder, *(path for path in self._folder.rglob("*") if path.is_dir())}:
             _sync(folder)
         name = f"gen-{self._number:06d}"
         self._folder.rename(self._root / name)

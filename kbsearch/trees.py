@@ -1,4 +1,4 @@
-"""Boosted decision trees, evaluated with numpy: what the learned models of the package are made of.
+"""Boosted decision trees: what the learned models of the package are made of.
 
 A model is JSON: ``features`` (names, in order), ``depth`` (of the deepest tree) and ``trees``. A tree is lists by node:
 the feature it asks, the threshold up to which it goes left, the two children, and its value: at a leaf what the tree
@@ -13,6 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from kbsearch import native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,11 +50,20 @@ class Trees:
         self._value = _padded(trees, "value", width).ravel()
         children = np.stack([_padded(trees, "right", width), _padded(trees, "left", width)], axis=-1)
         self._child = (children.astype(np.int64) + self._root[:, np.newaxis, np.newaxis]).ravel()  # right, left
+        self._shape = (len(trees), width, self._depth)
+        if not (self._feature.min() >= 0 and self._feature.max() < len(names)):
+            raise AssertionError("a tree asks for a feature that is not there")
+        if not (children.min() >= 0 and children.max() < width):
+            raise AssertionError("a tree leads to a node that is not there")
+        self._features32, self._child32 = self._feature.astype(np.int32), self._child.astype(np.int32)
+        # For float32 numbers, to be at most a threshold is to be at most the next float32 below it.
+        rounded = self._threshold.astype(np.float32)
+        self._threshold32 = np.where(rounded > self._threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
     def score(self, features: FloatArray) -> NDArray[np.float64]:
         """The sum of all trees for each row: float64, shape (m,), of features of shape (m, len(names))."""
-        total: NDArray[np.float64] = self._value.take(self._nodes(features)[-1]).sum(axis=1)
-        return total
+        features = np.ascontiguousarray(features, dtype=np.float32)
+        return native.trees(self._features32, self._threshold32, self._value, self._child32, self._shape, features)
 
     def contributions(self, features: FloatArray) -> NDArray[np.float64]:
         """What each feature adds to the score of each row, float64, shape (m, len(names)).

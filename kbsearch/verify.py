@@ -15,13 +15,16 @@ from rank_bm25 import BM25Okapi
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
+from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kbsearch.lexical import LexicalIndex, Stream
+    from kbsearch.lexical import Stream
     from kbsearch.model import FloatArray, RowArray
+    from kbsearch.retrieve import Wording
     from kbsearch.search import KnowledgeBase
+    from kbsearch.snapshot import Snapshot
     from kbsearch.vector import VectorIndex
 
 __all__ = ["ExactReport", "check_files", "check_ranking"]
@@ -68,7 +71,7 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
     agreement: dict[str, list[float]] = {"words": [], "grams": [], "dense": []}
     error: dict[str, float] = dict.fromkeys(agreement, 0.0)
     streams: tuple[Stream, ...] = ("words", "grams")
-    oracles = {stream: _Bm25Oracle(snapshot.lexical, stream, snapshot.content.terms(stream)) for stream in streams}
+    oracles = {stream: _Bm25Oracle(stream, snapshot) for stream in streams}
 
     def note(leg: str, found: tuple[float, float]) -> None:
         agreement[leg].append(found[0])
@@ -79,10 +82,9 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
         for stream in streams:
             terms = query.words if stream == "words" else query.grams
             expected = oracles[stream].scores(terms)
-            rows, scores = snapshot.lexical.search(stream, terms, _DEPTH)
-            note(stream, _compare(expected, rows, scores))
+            note(stream, _compare(expected, *_ranked(snapshot, query, stream)))
         if query.vector is not None:
-            expected = snapshot.vectors.vectors @ query.vector
+            expected = _cosines(snapshot, query.vector)
             rows, scores = snapshot.vectors.search(query.vector, _DEPTH)
             note("dense", _compare(expected, rows, scores))
         if progress is not None:
@@ -95,21 +97,49 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
 class _Bm25Oracle:
     """rank-bm25 with the idf of Lucene and tantivy, and the lengths as tantivy stores them."""
 
-    def __init__(self, index: LexicalIndex, stream: Stream, documents: list[list[str]]) -> None:
-        self._index, self._stream = index, stream
-        self._model = BM25Okapi(documents or [["-"]], k1=BM25_K1, b=BM25_B)
+    def __init__(self, stream: Stream, snapshot: Snapshot) -> None:
+        self._stream, self._rows, self._served = stream, snapshot.tokens.rows, _served(snapshot)
+        counts = [snapshot.tokens.counts(row, stream) for row in self._served.tolist()]
+        documents = [[term for term, count in row.items() for _ in range(count)] for row in counts]
+        self._model = BM25Okapi(documents or [[-1]], k1=BM25_K1, b=BM25_B)
         self._model.doc_len = [quantised_length(len(document)) for document in documents]
 
     def scores(self, terms: Sequence[str]) -> FloatArray:
+        scores = np.zeros(self._rows, dtype=np.float32)
         if not self._model.doc_len:  # an index without a passage
-            return np.zeros(0, dtype=np.float32)
-        n, frequency = self._model.corpus_size, dict.fromkeys(terms, 0)
+            return scores
+        asked = [term_id(self._stream, term) for term in terms]
+        n, frequency = self._model.corpus_size, dict.fromkeys(asked, 0)
         for document in self._model.doc_freqs:
             for term in frequency:
                 frequency[term] += term in document
         self._model.idf = {term: np.log(1 + (n - f + 0.5) / (f + 0.5)) for term, f in frequency.items()}
-        scores: FloatArray = self._model.get_scores(list(terms)).astype(np.float32)
+        scores[self._served] = self._model.get_scores(asked)
         return scores
+
+
+def _served(snapshot: Snapshot) -> RowArray:
+    """Rows that count."""
+    rows: RowArray = np.flatnonzero(~snapshot.parts.removed_articles[snapshot.article_of_row])
+    return rows
+
+
+def _cosines(snapshot: Snapshot, vector: FloatArray) -> FloatArray:
+    """Of all rows; below all others for those that do not count."""
+    served = _served(snapshot)
+    cosines = np.full(snapshot.tokens.rows, -2, dtype=np.float32)
+    cosines[served] = snapshot.vectors.score(vector, served)
+    return cosines
+
+
+def _ranked(snapshot: Snapshot, query: Wording, stream: Stream) -> tuple[RowArray, FloatArray]:
+    """What the leg proposes, in the order of the scores that the ranking uses."""
+    terms = query.words if stream == "words" else query.grams
+    rows = np.sort(snapshot.lexical.search(stream, terms, _DEPTH)[0])
+    words, grams, _, _ = snapshot.tokens.describe(snapshot.asked(query.words, query.grams).terms, rows)
+    scores = words if stream == "words" else grams
+    best = np.lexsort((rows, -scores))[:_DEPTH]
+    return rows[best], scores[best]
 
 
 def _questions(kb: KnowledgeBase) -> list[str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -63,7 +64,7 @@ def write_vocabulary(file: Path, entries: Iterable[Entry]) -> None:
 
 
 class Vocabulary:
-    """An open vocabulary; immutable, shared between threads.
+    """An open vocabulary; immutable, shared between threads. With a delta it knows the words of both.
 
     Raises
     ------
@@ -71,7 +72,8 @@ class Vocabulary:
         When the file is no trie, or was changed since it was written.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, delta: Vocabulary | None = None) -> None:
+        self._delta = delta
         self._trie = marisa_trie.BytesTrie()
         try:
             _check_seal(file)
@@ -83,21 +85,45 @@ class Vocabulary:
 
     def knows(self, term: str) -> bool:
         """Whether a term of the word stream occurs."""
-        return _key("term", term) in self._trie
+        return _key("term", term) in self._trie or (self._delta is not None and self._delta.knows(term))
 
     def passages(self, spelling: str) -> int:
         """In how many passages a Latin or katakana word stands in this spelling; 0 for an unknown one."""
         found = self._trie.get(_key("spelling", spelling))
-        return _COUNT.unpack_from(found[0])[0] if found else 0
+        own = int(_COUNT.unpack_from(found[0])[0]) if found else 0
+        return own if self._delta is None else own + self._delta.passages(spelling)
+
+    def spelt(self, spellings: Iterable[str]) -> list[tuple[str, int]]:
+        """Those of some Latin or katakana words that are known, each with its passages: :meth:`passages` of many."""
+        get, prefix = self._trie.get, _PREFIX["spelling"]
+        found = [(word, get(prefix + word)) for word in spellings if not _NO_KEY.search(word)]
+        known = [(word, int(_COUNT.unpack_from(values[0])[0])) for word, values in found if values]
+        if self._delta is not None:
+            added = Counter(dict(known))
+            added.update(dict(self._delta.spelt([word for word, _ in found])))
+            known = list(added.items())
+        return known
 
     def read_as(self, reading: str) -> str:
         """The most frequent spelling of a reading, ``""`` when there is none."""
-        return _most_frequent(self._trie.get(_key("reading", reading), ()))[0]
+        return _most_frequent(self._readings(_key("reading", reading)))[0]
+
+    def _readings(self, key: str) -> list[bytes]:
+        own: list[bytes] = self._trie.get(key, [])
+        return own if self._delta is None else own + self._delta._readings(key)  # noqa: SLF001 - one of us
 
     def read_from(self, kana: str) -> list[tuple[str, str, int]]:
         """Readings with which ``kana`` begins, shortest first, with their most frequent spelling and its passages."""
-        keys = self._trie.prefixes(_key("reading", kana[:_MAX_KEY_CHARS]))
-        return [(key[1:], *_most_frequent(self._trie[key])) for key in keys]
+        return [
+            (key[1:], *_most_frequent(self._readings(key)))
+            for key in self._reading_keys(_key("reading", kana[:_MAX_KEY_CHARS]))
+        ]
+
+    def _reading_keys(self, start: str) -> list[str]:
+        own: list[str] = self._trie.prefixes(start)
+        if self._delta is None:
+            return own
+        return sorted({*own, *self._delta._reading_keys(start)}, key=len)  # noqa: SLF001 - one of us
 
 
 def _key(kind: str, word: str) -> str:

@@ -318,7 +318,8 @@ def _one_slip(word: str, alphabet: str, vocabulary: Vocabulary) -> str | None:
     near = _neighbours(word, alphabet) if len(word) >= _LEAST_TYPO else _with_one_more(word, "ー")
     if len(word) <= _SHORT_LATIN and word.isascii():
         near = {other for other in near if _is_near_short(word, other)}
-    known = [(count, other) for other in near if len(other) >= _LEAST_LATIN and (count := vocabulary.passages(other))]
+    near = {other for other in near if len(other) >= _LEAST_LATIN}
+    known = [(count, other) for other, count in vocabulary.spelt(near)]
     return max(known, key=lambda item: (item[1][0] == word[0], item[0], item[1]))[1] if known else None
 
 

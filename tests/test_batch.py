@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Remembering:
-    generation = "gen-000001"
+UNTIMED = {"took_ms": 0.0, "stages": {}}
 
+
+class Remembering:
     """Answers nothing; remembers what it was asked."""
+
+    generation = "gen-000001"
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -30,7 +33,7 @@ class Remembering:
         if question == "broken":
             raise EncoderUnavailable("e5-small", "it is gone", "Install it.")
         self.asked.append((question, options))
-        return SearchResult(question, (), "choose", 0.25, "返品", 1.5, "gen-000001")
+        return SearchResult(question, (), "choose", 0.25, "返品", 1.5, "gen-000001", {"encode": 1.25})
 
 
 def run(lines: list[str], given: dict[str, Any] | None = None, **options: Any) -> tuple[list[Any], Remembering]:
@@ -46,7 +49,7 @@ def answer(query_id: Any, query: str) -> dict[str, Any]:
     judged = {"outcome": "choose", "confidence": 0.25, "understood": "返品"}
     return {
         "id": query_id, "query": query, **judged,
-        "hits": [], "took_ms": 1.5, "generation": "gen-000001", "version": 1,
+        "hits": [], "took_ms": 1.5, "stages": {"encode": 1.25}, "generation": "gen-000001", "version": 1,
     }  # fmt: skip
 
 
@@ -87,7 +90,7 @@ def test_a_bad_line_is_answered_by_its_error_and_the_next_is_taken(
     assert [answers[0], answers[2]] == [answer("a", "返品"), answer("b", "送料")]
     error = answers[1].pop("error")
     unjudged = {"outcome": "hand_over", "confidence": None, "understood": None}
-    assert answers[1] == {**answer(query_id, ""), **unjudged, "query": query, "hits": [], "took_ms": 0.0}
+    assert answers[1] == {**answer(query_id, ""), **unjudged, "query": query, "hits": [], **UNTIMED}
     assert error.startswith("line 3: ")  # blank lines count
     assert says in error
 
@@ -142,6 +145,6 @@ def test_a_line_is_answered_as_a_single_question_is(kb_index: Path) -> None:
     answers = list(answer_lines(kb, lines, {"lang": ("en",)}, {"k": 2}))
     assert [found["id"] for found in answers] == ["1", "2", "3", "4"]
     single = kb.search("返品の送料は誰が払いますか", 2, filter={"lang": "ja"}).to_dict("1")
-    assert {**answers[0], "took_ms": 0} == {**single, "took_ms": 0}
+    assert {**answers[0], **UNTIMED} == {**single, **UNTIMED}
     assert answers[0]["hits"][0]["article_id"] == "returns"
     assert "colour" in answers[1]["error"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsearch.cli import ModeName
+from kbsearch.cli.commands import ModeName
 from kbsearch.rank import MODES
 
 ARTICLE = """---

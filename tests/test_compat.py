@@ -2,22 +2,32 @@
 
 ``tests/data/index-format-N`` was written by the version that introduced format N and is never written again. When the
 format changes, a folder is added and the old ones stay.
+
+Run as a script, this file adds that of the present format.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from conftest import write_articles
 
 from kbsearch import IndexIncompatible, KnowledgeBase, build
+from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.store import FORMAT
 from kbsearch.text import fingerprint
 
 DATA = Path(__file__).parent / "data"
 OLD = sorted(DATA.glob("index-format-*"))
+SAMPLE = {
+    "返品.ja.md": "---\ntitle: 返品の送料\naliases: [返送料]\n---\n\n不良品の返品の送料は当店が負担します。\n",
+    "password.en.md": '---\ntitle: Reset your password\n---\n\nChoose "Forgot password" on the sign-in page.\n',
+    "synonyms.txt": "返品, 返却\n",
+}
 
 
 def test_the_present_format_has_its_sample() -> None:
@@ -32,7 +42,8 @@ def test_an_old_index_answers_or_is_refused_by_what_differs(folder: Path, tmp_pa
     try:
         hits = KnowledgeBase.open(index).search("返品の送料", k=1, mode="lexical").hits
     except IndexIncompatible as error:
-        assert (manifest["format"], manifest["fingerprints"]["analyser"]) != (FORMAT, fingerprint())
+        here = f"{fingerprint()} sentences/{SENTENCES}"
+        assert (manifest["format"], manifest["fingerprints"]["analyser"]) != (FORMAT, here)
         assert error.found in {str(manifest["format"]), manifest["fingerprints"]["analyser"]}  # noqa: PT017
         assert "kbsearch build" in str(error)  # noqa: PT017
     else:
@@ -46,3 +57,17 @@ def test_a_build_on_an_old_index_brings_it_up_to_date(folder: Path, tmp_path: Pa
     (tmp_path / "articles" / "new.md").write_text("# 配送\n\n三日で届きます。\n", "utf-8")
     assert build(tmp_path / "articles", index).published
     assert [hit.article_id for hit in KnowledgeBase.open(index).search("配送").hits] == ["new"]
+
+
+def _add_sample() -> None:
+    """Write the folder of the present format, as a build leaves it but for its lock."""
+    folder = DATA / f"index-format-{FORMAT}"
+    with tempfile.TemporaryDirectory() as articles:
+        build(write_articles(Path(articles), SAMPLE), folder)
+    (folder / "LOCK").unlink()
+    for empty in [path for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir())]:
+        empty.rmdir()  # which a repository would not keep
+
+
+if __name__ == "__main__":
+    _add_sample()

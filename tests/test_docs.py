@@ -16,7 +16,7 @@ import typer.main
 from markdown_it import MarkdownIt
 
 import kbsearch
-from kbsearch.cli import app
+from kbsearch.cli.commands import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -1,121 +1,54 @@
-"""The learned ranking: fields against plain sets, features against arithmetic, trees against a walk by hand."""
+"""The learned ranking: features against arithmetic and against numpy, trees against a walk by hand."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kbsearch.columns import load_column, save_column
-from kbsearch.errors import IndexCorrupt
-from kbsearch.features import NAMES, Question, article_features
-from kbsearch.fields import SLOTS, FieldIndex, Overlap, pack_fields
+from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
 from kbsearch.learned import shipped_models
-from kbsearch.rank import Candidates
+from kbsearch.rank import Candidates, Overlap
 from kbsearch.ranker import Ranker
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from kbsearch.model import FloatArray
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray, RowArray
 
 MATCHES = [name for name in NAMES[:13] if name != "cosine_second"]
 
 
-def index_of(rows: list[list[list[str]]]) -> FieldIndex:
-    return FieldIndex(*pack_fields(rows))
-
-
-ROWS = [
-    [["返品", "送料"], ["返品", "品の", "の送", "送料"], ["負担"], ["負担"], [], []],
-    [[], [], [], [], ["返品", "返品", "着払い"], ["返品"]],
-]
-
-
-def test_cover_is_the_share_of_the_questions_idf_that_a_slot_holds() -> None:
-    overlap = index_of(ROWS).overlap(np.array([0, 1]), {"返品": 3.0, "送料": 2.0, "円": 5.0}, {"返品": 4.0})
-    assert overlap.cover[0].tolist() == pytest.approx([(3 + 2) / 10, 4 / 4, 0, 0, 0, 0])
-    assert overlap.cover[1].tolist() == pytest.approx([0, 0, 0, 0, 3 / 10, 4 / 4])
-
-
-def test_reverse_is_the_share_of_the_slots_distinct_terms_that_the_question_holds() -> None:
-    overlap = index_of(ROWS).overlap(np.array([1, 0]), {"返品": 3.0, "送料": 2.0}, {"送料": 1.0})
-    assert overlap.reverse[1].tolist() == pytest.approx([2 / 2, 1 / 4, 0, 0, 0, 0])
-    assert overlap.reverse[0].tolist() == pytest.approx([0, 0, 0, 0, 1 / 2, 0])
-
-
-def test_words_and_grams_of_one_spelling_are_two_things() -> None:
-    overlap = index_of([[["返品"], [], [], [], [], []]]).overlap(np.array([0]), {}, {"返品": 1.0})
-    assert overlap.cover.sum() == 0
-
-
-terms = st.lists(st.sampled_from(["返品", "送料", "a", "b", "c", "d"]), max_size=4)
-
-
-@given(rows=st.lists(st.lists(terms, min_size=6, max_size=6), min_size=1, max_size=5), words=terms, grams=terms)
-def test_overlap_is_what_plain_sets_give(rows: list[list[list[str]]], words: list[str], grams: list[str]) -> None:
-    asked = [{term: 1.0 + index for index, term in enumerate(sorted(set(side)))} for side in (words, grams)]
-    chosen = np.arange(len(rows))[::-1].copy()
-    overlap = index_of(rows).overlap(chosen, asked[0], asked[1])
-    for place, row in enumerate(chosen):
-        for slot in range(len(SLOTS)):
-            idf, held = asked[slot % 2], set(rows[row][slot])
-            cover = sum(idf[term] for term in held & idf.keys()) / (sum(idf.values()) or 1)
-            reverse = len(held & idf.keys()) / max(1, len(held))
-            assert overlap.cover[place, slot] == pytest.approx(cover)
-            assert overlap.reverse[place, slot] == pytest.approx(reverse)
-
-
-def test_offsets_that_do_not_fit_the_terms_are_damage() -> None:
-    terms, offsets = pack_fields(ROWS)
-    with pytest.raises(IndexCorrupt):
-        FieldIndex(terms[:-1], offsets).overlap(np.array([0, 1]), {"返品": 1.0}, {})
-
-
-@pytest.mark.parametrize("damaged", [b"", b"nonsense", b"\x93NUMPY\x01\x00v\x00{'descr': '<u4', 'fo"])
-def test_a_damaged_column_is_named(tmp_path: Path, damaged: bytes) -> None:
-    (tmp_path / "terms.npy").write_bytes(damaged)
-    with pytest.raises(IndexCorrupt, match=r"terms\.npy"):
-        load_column(tmp_path / "terms.npy", np.uint32)
-
-
-def test_a_column_of_another_kind_or_length_is_refused(tmp_path: Path) -> None:
-    save_column(tmp_path / "c.npy", np.array([1, 2, 3], dtype=np.int32))
-    assert load_column(tmp_path / "c.npy", np.int32, 3).tolist() == [1, 2, 3]
-    with pytest.raises(IndexCorrupt, match="int32"):
-        load_column(tmp_path / "c.npy", np.int64, 3)
-    with pytest.raises(IndexCorrupt, match="int32"):
-        load_column(tmp_path / "c.npy", np.int32, 4)
-
-
 def pool(words: list[float], dense: list[float]) -> Candidates:
-    values = np.array(words, dtype=np.float32)
+    """Rows that share nothing with the question in their title, heading and alias."""
+    values, none = np.array(words, dtype=np.float32), np.zeros((len(words), 6), dtype=np.float32)
     return Candidates(
-        np.arange(len(words)), values, values / np.float32(2), np.array(dense, dtype=np.float32), 10.0, 5.0
-    )
+        np.arange(len(words)), values, values / np.float32(2), np.array(dense, dtype=np.float32), 10.0, 5.0,
+        Overlap(none, none),
+    )  # fmt: skip
 
 
-def titles(*cosines: float) -> FloatArray:
-    return np.array(cosines, dtype=np.float32)
-
-
-def no_overlap(n: int) -> Overlap:
-    return Overlap(np.zeros((n, 6), dtype=np.float32), np.zeros((n, 6), dtype=np.float32))
+def titles(**cosines: float) -> Callable[[RowArray], FloatArray]:
+    """Cosines of the titles by the number of the article, as ``a4=.75``."""
+    return lambda numbers: np.array([cosines[f"a{number}"] for number in numbers], dtype=np.float32)
 
 
 def test_an_article_has_the_best_of_its_rows_in_each_measure() -> None:
-    """Article 4 has the rows 0 and 2; its words come from one and its cosine from the other."""
+    """Article 4 has the rows 1 and 2; its words come from one and its cosine from the other."""
     backgrounds = ((0.6, 0.1), (0.75, 0.05))  # article 4 is in English
     question = Question(1.0, distinct_grams=7, cosines=(0.8, 0.05), title_cosines=(0.7, 0.1), backgrounds=backgrounds)
-    articles, japanese = np.array([4, 1, 4], dtype=np.int32), np.array([True] * 4 + [False])
+    articles, japanese = np.array([1, 4, 4], dtype=np.int32), np.array([True] * 4 + [False])
     found, features = article_features(
-        pool([5, 2, 1], [0.82, 0.85, 0.90]), no_overlap(3), articles, titles(0.95, 0.75), japanese, question
+        pool([2, 5, 1], [0.85, 0.82, 0.90]), articles, titles(a1=0.95, a4=0.75), japanese, question
     )
     assert found.tolist() == [1, 4]
     row = dict(zip(NAMES, features[1].tolist(), strict=True))
@@ -135,12 +68,93 @@ def test_an_article_has_the_best_of_its_rows_in_each_measure() -> None:
     assert (other["same_script"], other["cosine_second"]) == (1, 0)
 
 
+QUESTION = Question(0.0, 0, (0.8, 0.05), (0.7, 0.1), ((0.8, 0.05), (0.8, 0.05)))
+
+
 def test_an_empty_pool_has_no_features_and_no_scores() -> None:
-    question = Question(0.0, 0, (0.8, 0.05), (0.7, 0.1), ((0.8, 0.05), (0.8, 0.05)))
     nothing, japanese = np.array([], dtype=np.int32), np.array([True])
-    found, features = article_features(pool([], []), no_overlap(0), nothing, titles(), japanese, question)
+    found, features = article_features(pool([], []), nothing, titles(), japanese, QUESTION)
     assert (found.shape, features.shape) == ((0,), (0, len(NAMES)))
     assert shipped_models().ranker.score(features).shape == (0,)
+
+
+def test_features_need_what_the_question_shares_with_the_fields() -> None:
+    bare = replace(pool([1], [0.5]), overlap=None)
+    with pytest.raises(AssertionError, match="shares"):
+        article_features(bare, np.array([0], dtype=np.int32), titles(a0=0.5), np.array([True]), QUESTION)
+
+
+def by_numpy(  # column by column, every array at once
+    pooled: Candidates, articles: NDArray[np.int32], titles: FloatArray, japanese: NDArray[np.bool_], question: Question
+) -> FloatArray:
+    """The features as they were computed before there was a compiled part."""
+
+    def in_spreads(cosines: FloatArray, statistics: tuple[float, float]) -> FloatArray:
+        scaled: FloatArray = (cosines - np.float32(statistics[0])) / np.float32(statistics[1])
+        return scaled
+
+    def standing(values: FloatArray) -> FloatArray:
+        places = np.empty(len(values), dtype=np.float32)
+        places[np.argsort(-values, kind="stable")] = 1 / (10 + np.arange(len(values)))
+        return places
+
+    overlap = pooled.overlap
+    assert overlap is not None
+    starts = np.flatnonzero(np.diff(articles, prepend=-1))
+    numbers, lengths = articles[starts], np.diff(starts, append=len(articles))
+    cosines, titles = in_spreads(pooled.dense, question.cosines), in_spreads(titles, question.title_cosines)
+    of_rows = np.column_stack(
+        [
+            cosines, pooled.words / np.float32(pooled.words_ceiling or 1),
+            pooled.grams / np.float32(pooled.grams_ceiling or 1), overlap.cover, overlap.reverse,
+        ]
+    )  # fmt: skip
+    best = np.maximum.reduceat(of_rows, starts, axis=0)
+    cosine, words, grams = best[:, 0], best[:, 1], best[:, 2]
+    falling = np.lexsort((-cosines, np.repeat(np.arange(len(starts)), lengths)))
+    second = cosines[falling[starts + np.minimum(lengths - 1, 1)]]
+    mean, spread = np.array(question.backgrounds, dtype=np.float32)[japanese[numbers].astype(np.int64)].T
+    in_language = (np.maximum.reduceat(pooled.dense, starts) - mean) / spread
+    columns = [
+        cosine, cosine - cosine.max(), second - cosine, words, grams, words - words.max(), grams - grams.max(),
+        *best[:, 3:].T, standing(words), standing(grams), standing(cosine),
+        japanese[numbers] == (question.japanese > JAPANESE_QUESTION), question.japanese,
+        np.log1p(question.distinct_grams), words.max(), grams.max(), cosine.max(), cosine.std(),
+        titles, titles - titles.max(), in_language, in_language - in_language.max(),
+    ]  # fmt: skip
+    return np.column_stack([np.broadcast_to(column, len(numbers)) for column in columns]).astype(np.float32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=9), seed=st.integers(0, 2**32 - 1))
+@example(data=None, sizes=[1], seed=0)
+@example(data=None, sizes=[7], seed=1)
+@example(data=None, sizes=[1] * 200, seed=2)
+def test_features_are_those_of_numpy(data: st.DataObject | None, sizes: list[int], seed: int) -> None:
+    """Articles of so many rows each. Few different values make many ties."""
+    random, n, m = np.random.default_rng(seed), sum(sizes), len(sizes)
+    steps = 1000 if data is None else data.draw(st.sampled_from([1, 2, 5, 1000]))
+    ceilings = (12.5, 31.0) if data is None else data.draw(st.sampled_from([(12.5, 31.0), (0.0, 31.0), (0.0, 0.0)]))
+
+    def shares(*shape: int) -> FloatArray:
+        found: FloatArray = (random.integers(0, steps + 1, shape) / np.float32(steps)).astype(np.float32)
+        return found
+
+    pooled = Candidates(
+        np.arange(n), shares(n) * np.float32(ceilings[0]), shares(n) * np.float32(ceilings[1]),
+        shares(n) - np.float32(0.5), *ceilings, Overlap(shares(n, 6), shares(n, 6)),
+    )  # fmt: skip
+    numbers = np.sort(random.choice(m + 5, m, replace=False)).astype(np.int32)
+    articles, of_titles, japanese = np.repeat(numbers, sizes), shares(m), random.random(m + 5) < 0.5
+    question = Question(
+        float(random.choice([0.0, 0.2, 0.21, 1.0])), int(random.integers(0, 60)), (0.8, 0.05), (0.7, 0.1),
+        ((0.6, 0.1), (0.75, 0.05)),
+    )  # fmt: skip
+    found, features = article_features(pooled, articles, lambda _: of_titles, japanese, question)
+    assert found.tolist() == numbers.tolist()
+    np.testing.assert_allclose(
+        features, by_numpy(pooled, articles, of_titles, japanese, question), rtol=1e-5, atol=1e-5
+    )
 
 
 def model_file() -> dict[str, Any]:

@@ -129,9 +129,9 @@ def test_ten_thousand_headings_take_seconds(tmp_path: Path, fake_encoder: Any) -
     assert fake_encoder
     maze = "".join(f"{'#' * (2 + number % 5)} 角{number}\n\n道{number}\n\n" for number in range(10_000))
     articles = write_articles(tmp_path / "articles", {"maze.md": "# 迷路\n\n" + maze, **ARTICLES})
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine has to do
     build(articles, tmp_path / "index", encoder=FAKE)
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30
     best = KnowledgeBase.open(tmp_path / "index").search("角9999", mode="lexical").hits[0]
     assert best.section_id == "maze#角9999"
 

@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from conftest import FAKE, FakeEncoder, answers, answers_of, leftovers, write_articles
 
-from kbsearch import builder, embed
+from kbsearch import embed, writing
 from kbsearch.builder import build
 from kbsearch.errors import IndexCorrupt, IndexUnwritable, KbSearchError
 from kbsearch.journal import Journal
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
+from kbsearch.tokens import TokenWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -333,7 +334,7 @@ def publish_plain(store: Store, text: str) -> None:
     """Publish a generation of two small files."""
     with store.writing() as draft:
         draft.files.content.write_text(text)
-        draft.files.graph.write_bytes(text.encode() * 1000)
+        draft.files.vocabulary.write_bytes(text.encode() * 1000)
         draft.publish({"text": text})
 
 
@@ -343,7 +344,7 @@ def plain(store: Store) -> str:
     assert generation.damage() == []
     text = generation.files.content.read_text()
     assert generation.manifest["text"] == text
-    assert generation.files.graph.read_bytes() == text.encode() * 1000
+    assert generation.files.vocabulary.read_bytes() == text.encode() * 1000
     generation.close()
     return text
 
@@ -395,10 +396,11 @@ def test_a_disk_that_fails_before_any_step_of_publishing(tmp_path: Path, code: i
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (builder, "write_lexical"),
-        (builder, "write_vectors"),
-        (builder, "write_graph"),
-        (builder, "write_content"),
+        (writing, "write_lexical"),
+        (writing, "write_vectors"),
+        (writing, "write_graphs"),
+        (writing, "write_content"),
+        (TokenWriter, "add_row"),
         (np, "save"),
         (Journal, "append"),
         (os, "fsync"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib import resources
 from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbsearch.confidence import HEAD_NAMES
@@ -83,6 +84,84 @@ def test_other_features_than_those_of_the_model_are_refused(names: list[str]) ->
         Trees(SMALL, names)
 
 
+@pytest.mark.parametrize("wrong", [{"feature": [2]}, {"feature": [-1]}, {"left": [1]}, {"right": [-1]}])
+def test_a_tree_that_leads_out_of_its_model_is_refused(wrong: dict[str, list[int]]) -> None:
+    with pytest.raises(AssertionError, match="not there"):
+        Trees({"features": ["a", "b"], "depth": 1, "trees": [{**LEAF, **wrong}]}, ["a", "b"])
+
+
+# Any trees
+
+
+def walked(model: dict[str, Any], values: list[float]) -> float:
+    total = 0.0
+    for tree in model["trees"]:
+        node = 0
+        while tree["left"][node] != node:
+            goes_left = values[tree["feature"][node]] <= tree["threshold"][node]
+            node = tree["left"][node] if goes_left else tree["right"][node]
+        total += tree["value"][node]
+    return total
+
+
+THRESHOLDS: Final = (
+    0.0, -0.0, 0.5, 0.1, -0.1, 1 / 3, 1e-46, -1e-46, 1e-40, 3.5e38, -3.5e38, math.inf, 16_777_217.0, 2.0**-149,
+)  # fmt: skip
+"""Some are a float32, others lie between two, beyond the greatest or below the least."""
+
+WIDTH: Final = 3
+
+
+@st.composite
+def grown(draw: st.DrawFn) -> dict[str, Any]:
+    """A tree of any shape, as deep as six questions."""
+    tree: dict[str, Any] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
+
+    def grow(depth: int) -> int:
+        node = len(tree["value"])
+        asks = depth < 6 and draw(st.booleans())
+        tree["feature"].append(draw(st.integers(0, WIDTH - 1)) if asks else 0)
+        tree["threshold"].append(draw(st.sampled_from(THRESHOLDS) | st.floats(-2, 2)) if asks else 0)
+        tree["value"].append(draw(st.floats(-3, 3)))
+        for side in ("left", "right"):
+            tree[side].append(node)
+        if asks:
+            tree["left"][node] = grow(depth + 1)
+            tree["right"][node] = grow(depth + 1)
+        return node
+
+    grow(0)
+    return tree
+
+
+def near(threshold: float) -> list[float]:
+    """The float32 at a threshold and those beside it."""
+    with np.errstate(over="ignore"):
+        here = np.float32(threshold)
+    infinity = np.float32(np.inf)
+    return [float(here), float(np.nextafter(here, -infinity)), float(np.nextafter(here, infinity))]
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("m", [0, 1, 15, 16, 17, 100])
+@settings(max_examples=40, deadline=None)
+@given(trees=st.lists(grown(), min_size=1, max_size=12), seed=st.integers(0, 2**32 - 1))
+def test_the_score_of_any_trees_is_what_a_walk_gives_to_the_last_bit(
+    m: int, trees: list[dict[str, Any]], seed: int
+) -> None:
+    names = list("abc")
+    model = {"features": names, "depth": 6, "trees": trees}
+    telling = [value for tree in trees for threshold in tree["threshold"] for value in near(threshold)]
+    asked = np.random.default_rng(seed).choice([*telling, math.inf, -math.inf, math.nan], (m, WIDTH))
+    asked = asked.astype(np.float32)
+    assert Trees(model, names).score(asked).tolist() == [walked(model, row) for row in asked.tolist()]
+
+
+def test_features_may_be_columns_of_a_wider_array() -> None:
+    wide = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert small().score(wide[:, 1:3]).tolist() == small().score(rows((1, 2), (5, 6), (9, 10))).tolist()
+
+
 # The shipped models
 
 
@@ -102,17 +181,6 @@ WIDEST: Final = max(len(names) for _, names in MODELS.values())
 features = st.lists(
     st.lists(st.floats(-6, 6, width=32), min_size=WIDEST, max_size=WIDEST), min_size=1, max_size=4
 )  # fmt: skip
-
-
-def walked(model: dict[str, Any], values: list[float]) -> float:
-    total = 0.0
-    for tree in model["trees"]:
-        node = 0
-        while tree["left"][node] != node:
-            goes_left = values[tree["feature"][node]] <= tree["threshold"][node]
-            node = tree["left"][node] if goes_left else tree["right"][node]
-        total += tree["value"][node]
-    return total
 
 
 @pytest.mark.parametrize("name", MODELS)

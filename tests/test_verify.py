@@ -79,10 +79,8 @@ def equal_scores(rows: RowArray, scores: FloatArray) -> Answer:
     return np.sort(rows), np.full_like(scores, scores.mean() if len(scores) else 0)
 
 
-SPOILS = [
-    best_missing, worst_missing, nothing, one_row_many_times, backwards, two_swapped, higher_scores, the_row_before,
-    equal_scores,
-]  # fmt: skip
+WRONG_ROWS = [best_missing, worst_missing, nothing, one_row_many_times, the_row_before]
+SPOILS = [*WRONG_ROWS, backwards, two_swapped, higher_scores, equal_scores]
 
 
 def test_a_sound_index_agrees_with_its_oracles(kb: KnowledgeBase) -> None:
@@ -95,10 +93,40 @@ def test_a_sound_index_agrees_with_its_oracles(kb: KnowledgeBase) -> None:
     assert all(0 <= error < 1e-5 for error in report.error.values())
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("spoil", WRONG_ROWS)
 def test_a_wrong_lexical_leg_is_caught(kb: KnowledgeBase, spoil: Callable[[RowArray, FloatArray], Answer]) -> None:
+    """It proposes rows; what they score is looked up forwards."""
     wrong: Any = Wrong(kb.snapshot.lexical, spoil)
     kb.snapshot.lexical = wrong
+    with pytest.raises(IndexCorrupt):
+        check_ranking(kb)
+
+
+def one_percent_more(scores: FloatArray) -> FloatArray:
+    return scores * np.float32(1.01)
+
+
+def one_score_for_all(scores: FloatArray) -> FloatArray:
+    return np.full_like(scores, scores.mean() if len(scores) else 0)
+
+
+def those_of_the_neighbour(scores: FloatArray) -> FloatArray:
+    return np.roll(scores, 1)
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+@pytest.mark.parametrize("spoil", [one_percent_more, one_score_for_all, those_of_the_neighbour])
+def test_wrong_scores_of_words_or_grams_are_caught(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, stream: int, spoil: Callable[[FloatArray], FloatArray]
+) -> None:
+    describe = kb.snapshot.tokens.describe
+
+    def spoilt(*asked: Any) -> tuple[FloatArray, ...]:
+        found = list(describe(*asked))
+        found[stream] = spoil(found[stream])
+        return tuple(found)
+
+    monkeypatch.setattr(kb.snapshot.tokens, "describe", spoilt)
     with pytest.raises(IndexCorrupt):
         check_ranking(kb)
 
@@ -125,14 +153,14 @@ def test_a_graph_may_not_score_wrongly(kb: KnowledgeBase, spoil: Callable[[RowAr
 
 
 def test_stored_terms_that_are_not_the_index_s_are_caught(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oracle reads the terms of the content: one word more in one row shows."""
-    terms = kb.snapshot.content.terms
+    """The oracle counts the terms of each row: one word more in one row shows."""
+    counts = kb.snapshot.tokens.counts
 
-    def altered(stream: str) -> list[list[str]]:
-        documents: list[list[str]] = terms(stream)
-        return [[*documents[0], documents[0][0]], *documents[1:]]
+    def altered(row: int, stream: str) -> dict[int, int]:
+        found: dict[int, int] = counts(row, stream)
+        return found if row else {**found, next(iter(found)): found[next(iter(found))] + 1}
 
-    monkeypatch.setattr(kb.snapshot.content, "terms", altered)
+    monkeypatch.setattr(kb.snapshot.tokens, "counts", altered)
     with pytest.raises(IndexCorrupt):
         check_ranking(kb)
 

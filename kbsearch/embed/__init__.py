@@ -6,6 +6,8 @@ Use: ``encoder = load_encoder()``, then ``encoder.encode_query(...)`` and ``enco
 - ``e5-small``: multilingual-e5-small, Japanese, English and a hundred more; offline, without torch.
 - ``sentence-transformers:NAME_OR_PATH``: any model of that library, from a hub or a folder; an extra.
 
+:func:`warm_up` is for a process that answers one question: what can be opened beside other work is.
+
 Never: load an encoder's library when this package is imported; that costs from 0.1 s to many seconds.
 """
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import Encoder
 
-__all__ = ["DEFAULT", "load_encoder", "text_key"]
+__all__ = ["DEFAULT", "load_encoder", "text_key", "warm_up"]
 
 DEFAULT = "e5-small"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -73,6 +75,23 @@ def _load(name: str, threads: int | None, on_convert: Callable[[str, int, int], 
     from kbsearch.embed import st
 
     return st.load(model, threads)
+
+
+def warm_up(name: str) -> None:
+    """Have the layers of the default encoder opened while the caller does something else; other encoders wait.
+
+    Never raises: who asks for the encoder is told what is wrong with it.
+    """
+    if name != DEFAULT:
+        return
+    from kbsearch.embed.e5 import E5Small
+
+    try:
+        encoder = load_encoder(name)
+    except EncoderUnavailable:
+        return
+    if isinstance(encoder, E5Small):  # a test may have put another one there
+        encoder.open_beside()
 
 
 def text_key(text: str) -> str:

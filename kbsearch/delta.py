@@ -1,0 +1,182 @@
+"""A build after a few changes: what changed is written beside the last whole build, the base, which stays as it is.
+
+A new generation then takes over the files of the base by link, and adds a folder with the same parts for the articles
+that changed since the base was written, and a list of those that count no more. A query asks both
+(:mod:`kbsearch.parts`) and scores what they propose by the figures of both together: rows, document frequencies,
+lengths. So an answer is what a whole build would give, but for three things that are kept from the base until the next
+whole build, because they say how the corpus is and not what is in it: the spread of the cosines, the sample behind it,
+the calibration.
+
+The delta is made anew by each build, from all that changed since the base; when that becomes more than a twentieth, the
+base is written anew. A small knowledge base always is: that takes a second.
+
+Use: ``plan = plan_delta(...)``, then, unless it is None, ``plan.write(...)``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kbsearch.columns import save_column
+from kbsearch.content import Amended, Content, Head
+from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
+from kbsearch.embed import text_key
+from kbsearch.rows import analyse_rows, make_rows
+from kbsearch.tokens import TokenIndex, TokenWriter
+from kbsearch.writing import Written, write_dense, write_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kbsearch.model import Article, ArticleWarning, FloatArray, Progress, Weights
+    from kbsearch.previous import Published
+    from kbsearch.store import Files
+
+__all__ = ["Plan", "plan_delta"]
+
+FEWEST_PASSAGES: Final = 1_000
+"""A base of less is written anew by each build."""
+
+MOST_CHANGED: Final = 0.05
+"""Share of the base's files, and of its passages, above which it is written anew."""
+
+_STREAMS: Final = ("words", "grams")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a delta has to do.
+
+    Attributes
+    ----------
+    base
+        The articles of the base, by number.
+    touched
+        Paths that are new or not what they were in the base, in order.
+    gone
+        Paths that the base knows and that are there no more.
+    """
+
+    published: Published
+    content: Content
+    base: tuple[Head, ...]
+    touched: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """Numbers of the articles of the base that count no more, ascending."""
+        paths = {*self.touched, *self.gone}
+        return tuple(head.number for head in self.base if head.path in paths)
+
+    def check(self, articles: list[Article], found: Sequence[ArticleWarning]) -> list[ArticleWarning] | None:
+        """All warnings of the knowledge base with these articles in place of what was touched.
+
+        None when two articles claim one id: a whole build says who gets it; also when these articles are too much.
+        """
+        if len(make_rows(articles)) > MOST_CHANGED * _base_counts(self.published)["passages"]:
+            return None
+        removed = set(self.removed)
+        kept = [head for head in self.base if head.number not in removed]
+        versions = sorted([*kept, *map(_head, articles)], key=lambda version: version.path)
+        paths = {*self.touched, *self.gone}
+        old, files = self.content.warnings(), self.published.base_files
+        if distinct_ids(versions)[1] or any(w.code == "duplicate-id" for w in (*old, *found)):
+            return None
+        kept_warnings = [w for w in old if w.path in files and w.path not in paths]
+        return [*(w for w in (*kept_warnings, *found) if w.code not in CODES), *check_translations(versions)]
+
+    def vectors(self) -> dict[str, FloatArray]:
+        """Vectors by key of what was removed from the base, and of the last delta: most of it is only edited."""
+        files = self.published.files_of_base
+        matrix, titles = np.load(files.vectors, mmap_mode="r"), np.load(files.title_vectors, mmap_mode="r")
+        known = {key: np.asarray(matrix[row]) for row, key in self.content.rows_of(self.removed)}
+        known |= {text_key(self.base[number].title): np.asarray(titles[number]) for number in self.removed}
+        return known | self.published.delta_vectors()
+
+    def write(
+        self,
+        files: Files,
+        articles: list[Article],
+        weights: Weights,
+        digests: Mapping[str, str],
+        warnings: Sequence[ArticleWarning],
+        encode: Callable[[dict[str, str]], Mapping[str, FloatArray]],
+        tell: Progress,
+    ) -> dict[str, Any]:
+        """Write the parts; returns the manifest, to be published."""
+        manifest = self.published.manifest
+        base = _base_counts(self.published)
+        rows = make_rows(articles)
+        with TokenWriter(files.tokens) as tokens:
+            analyse_rows(rows, articles, weights, tokens, tell)
+        vectors = encode({row.key: row.text for row in rows} | {text_key(a.title): a.title for a in articles})
+        removed = self.removed
+        amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
+        written = Written(articles, rows, self._groups(articles), amended)
+        write_texts(files, written, {path: digests[path] for path in self.touched}, warnings)
+        write_dense(files, written, vectors, manifest["encoder"]["dimension"])
+        gone = self._write_removed(files, removed, base["passages"])
+        added = {"articles": len(articles), "passages": len(rows)}
+        counts = {
+            "articles": len(self.base) - len(removed) + len(articles),
+            "served": sum(h.status == "published" for h in self.base if h.number not in set(removed))
+            + sum(article.status == "published" for article in articles),
+            "passages": base["passages"] - gone["passages"] + len(rows),
+        }
+        kept = ("fingerprints", "encoder", "dense", "cosines", "title_cosines", "calibration")
+        own = {name: manifest[name] for name in kept}
+        return {**own, "counts": counts, "delta": {"base": base, **added, "removed": gone}}
+
+    def _groups(self, articles: Sequence[Article]) -> list[int]:
+        """Of every number; those that count no more are versions of nothing."""
+        removed = set(self.removed)
+        base = [h._replace(id=f"\0{h.number}", translation_of=None) if h.number in removed else h for h in self.base]
+        return translation_groups([*base, *map(_head, articles)])
+
+    def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
+        """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""
+        tokens = TokenIndex(self.published.files_of_base.tokens, base_rows)
+        rows = [row for row, _ in self.content.rows_of(removed)]
+        frequencies: Counter[int] = Counter()
+        lengths = dict.fromkeys(_STREAMS, 0)
+        for row in rows:
+            for stream in _STREAMS:
+                counts = tokens.counts(row, stream)
+                frequencies.update(counts.keys())
+                lengths[stream] += sum(counts.values())
+        save_column(files.removed, np.array(removed, dtype=np.int32))
+        terms = sorted(frequencies)
+        save_column(files.removed_terms, np.array(terms, dtype=np.uint32))
+        save_column(files.removed_counts, np.array([frequencies[term] for term in terms], dtype=np.int64))
+        return {"passages": len(rows), **lengths}
+
+
+def plan_delta(published: Published, digests: Mapping[str, str]) -> Plan | None:
+    """What to do for the files as they are now; None when a whole build is better."""
+    content, files = Content(published.files_of_base.content), published.base_files
+    base = _base_counts(published)
+    touched = tuple(sorted(path for path, sha256 in digests.items() if files.get(path) != sha256))
+    gone = tuple(sorted(files.keys() - digests.keys()))
+    if base["passages"] < FEWEST_PASSAGES or len(touched) + len(gone) > MOST_CHANGED * len(files):
+        return None
+    plan = Plan(published, content, tuple(content.heads()), touched, gone)
+    size = sum(len(content.rows_of([number])) for number in plan.removed)
+    return plan if size <= MOST_CHANGED * base["passages"] else None
+
+
+def _base_counts(published: Published) -> Mapping[str, int]:
+    manifest = published.manifest
+    counts: Mapping[str, int] = manifest.get("delta", {}).get("base") or manifest["counts"]
+    return counts
+
+
+def _head(article: Article) -> Head:
+    return Head(
+        -1, article.id, article.path, article.title, article.lang, article.status, article.updated,
+        article.translation_of,
+    )  # fmt: skip

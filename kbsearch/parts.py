@@ -1,0 +1,193 @@
+"""The parts of a generation, opened as one: the base, and the delta where there is one.
+
+A delta (:mod:`kbsearch.delta`) holds the articles that changed since the base was written. Its articles and rows are
+numbered behind those of the base; the articles that it replaces count no more. Each part is opened when it is needed
+first.
+
+Never: decide here what a question needs.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from kbsearch.columns import load_column
+from kbsearch.content import Content
+from kbsearch.errors import IndexCorrupt
+from kbsearch.lexical import LexicalDelta, LexicalIndex
+from kbsearch.native import dots
+from kbsearch.tokens import TokenDelta, TokenIndex, term_id
+from kbsearch.vector import DenseReport, VectorDelta, VectorIndex, map_vectors
+from kbsearch.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from kbsearch.lexical import Stream
+    from kbsearch.model import FloatArray, RowArray
+    from kbsearch.store import Files, Generation
+
+__all__ = ["Parts"]
+
+Number = TypeVar("Number", np.int32, np.bool_)
+
+
+class Parts:
+    """See the module; immutable, shared between threads.
+
+    Attributes
+    ----------
+    articles, rows
+        How many numbers are taken, by those that count no more too.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation, manifest = generation, generation.manifest
+        counts, self._delta = manifest["counts"], manifest.get("delta")
+        base = counts if self._delta is None else self._delta["base"]
+        self._base_articles, self._base_rows = base["articles"], base["passages"]
+        self.articles = self._base_articles + (self._delta["articles"] if self._delta else 0)
+        self.rows = self._base_rows + (self._delta["passages"] if self._delta else 0)
+
+    @property
+    def has_delta(self) -> bool:
+        """Whether something changed since the base was written."""
+        return self._delta is not None
+
+    @cached_property
+    def content(self) -> Content:
+        """Articles, sections and passages."""
+        files = self._generation.files
+        delta = files.delta.content if self._delta else None
+        return Content(files.content, self._generation.check_present, delta)
+
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """The lexical leg."""
+        files = self._files()
+        if self._delta is None:
+            return LexicalIndex(files.lexical)
+        return LexicalIndex(
+            files.lexical,
+            LexicalDelta(
+                LexicalIndex(files.delta.lexical), self._base_rows, tuple(self._removed.tolist()),
+                self._delta["removed"]["passages"], self._removed_in,
+            ),
+        )  # fmt: skip
+
+    @cached_property
+    def tokens(self) -> TokenIndex:
+        """Terms of each row."""
+        files = self._files()
+        if self._delta is None:
+            return TokenIndex(files.tokens, self._base_rows)
+        removed = self._delta["removed"]
+        delta = TokenIndex(files.delta.tokens, self._delta["passages"])
+        return TokenIndex(
+            files.tokens, self._base_rows, TokenDelta(delta, removed["passages"], (removed["words"], removed["grams"]))
+        )
+
+    @cached_property
+    def vectors(self) -> VectorIndex:
+        """The dense leg; a lexical question never opens it."""
+        files, described = self._files(), self._generation.manifest["dense"]
+        report = DenseReport(described["kind"], described["recall_at_100"], tuple(described["ef"]))
+        japanese = self.is_japanese[self.article_of_row]
+        if self._delta is None:
+            return VectorIndex(files.vectors, files.graphs, report, japanese)
+        own, added = japanese[: self._base_rows], japanese[self._base_rows :]
+        delta = VectorIndex(files.delta.vectors, files.delta.graphs, DenseReport("flat", 1.0), added)
+        removed = np.zeros(self._base_articles, dtype=bool)
+        removed[self._removed] = True
+        gone = removed[self.article_of_row[: self._base_rows]]
+        return VectorIndex(files.vectors, files.graphs, report, own, VectorDelta(delta, gone))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Words, for questions with a slip."""
+        files = self._files()
+        return Vocabulary(files.vocabulary, Vocabulary(files.delta.vocabulary) if self._delta else None)
+
+    @cached_property
+    def article_of_row(self) -> NDArray[np.int32]:
+        """Article number of each row, int32, shape (rows,)."""
+        sizes = self._base_rows, self._delta["passages"] if self._delta else 0
+        column = self._column(lambda files: files.article_column, np.int32, sizes)
+        if len(column) and not (column.min() >= 0 and column.max() < self.articles):
+            raise IndexCorrupt(self._generation.files.article_column, "article numbers", "others")
+        return column
+
+    @cached_property
+    def is_japanese(self) -> NDArray[np.bool_]:
+        """Whether each article is Japanese, bool, shape (articles,)."""
+        sizes = self._base_articles, self._delta["articles"] if self._delta else 0
+        return self._column(lambda files: files.japanese_column, np.bool_, sizes)
+
+    @cached_property
+    def group(self) -> NDArray[np.int32]:
+        """Number of the article that each is a version of, int32, shape (articles,)."""
+        files = self._files()
+        return load_column((files.delta if self._delta else files).group_column, np.int32, self.articles)
+
+    @cached_property
+    def removed_articles(self) -> NDArray[np.bool_]:
+        """Articles that count no more, bool, shape (articles,)."""
+        removed = np.zeros(self.articles, dtype=bool)
+        if self._delta is not None:
+            removed[self._removed] = True
+        return removed
+
+    def title_cosines(self, articles: RowArray, vector: FloatArray) -> FloatArray:
+        """Cosines of a question and the titles of articles, float32 in the order of their numbers."""
+        own, added = self._titles
+        if added is None:
+            return dots(own, articles, vector)
+        cosines, first = np.empty(len(articles), dtype=np.float32), articles < self._base_articles
+        cosines[first] = dots(own, articles[first], vector)
+        cosines[~first] = dots(added, articles[~first] - self._base_articles, vector)
+        return cosines
+
+    @cached_property
+    def _titles(self) -> tuple[FloatArray, FloatArray | None]:
+        files = self._files()
+        own = _titles_of(files, self._base_articles)
+        return own, _titles_of(files.delta, self._delta["articles"]) if self._delta else None
+
+    @cached_property
+    def _removed(self) -> NDArray[np.int32]:
+        file = self._files().delta.removed
+        removed = load_column(file, np.int32)
+        if len(removed) and not (removed.min() >= 0 and removed.max() < self._base_articles):
+            raise IndexCorrupt(file, "numbers of articles of the base", "others")
+        return removed
+
+    @cached_property
+    def _removed_terms(self) -> dict[int, int]:
+        files = self._files().delta
+        terms, counts = load_column(files.removed_terms, np.uint32), load_column(files.removed_counts, np.int64)
+        return dict(zip(terms.tolist(), counts.tolist(), strict=False))
+
+    def _removed_in(self, stream: Stream, term: str) -> int:
+        return self._removed_terms.get(term_id(stream, term), 0)
+
+    def _column(self, place: Callable[[Files], Path], dtype: type[Number], sizes: tuple[int, int]) -> NDArray[Number]:
+        files = self._files()
+        own = load_column(place(files), dtype, sizes[0])
+        return own if self._delta is None else np.concatenate([own, load_column(place(files.delta), dtype, sizes[1])])
+
+    def _files(self) -> Files:
+        self._generation.check_present()  # a path may lead to another index by now
+        return self._generation.files
+
+
+def _titles_of(files: Files, articles: int) -> Any:
+    vectors = map_vectors(files.title_vectors)
+    if len(vectors) != articles:
+        raise IndexCorrupt(files.title_vectors, f"{articles} vectors", str(len(vectors)))
+    return vectors

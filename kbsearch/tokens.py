@@ -1,0 +1,382 @@
+"""The terms of every row, forwards: for a row, which terms it holds, how often, and where they stand in its text.
+
+The lexical leg answers "which rows hold this term"; this is the other direction. It scores the rows that any leg has
+proposed, says what a question shares with their title, heading and alias, and knows the places to highlight, all
+without cutting a text into words again.
+
+A *text* is a body, a title, a heading or an alias; equal texts are kept once. For each there are its words, then its
+grams, in the order of their places: a 32-bit hash of the term, the first character, the number of characters. Two terms
+with one hash are taken for one, once in some hundred million comparisons. A *row* is a list of texts, each with the
+weight that its terms have for BM25, the texts of its three slots, and the text that is shown of it.
+
+Use: :class:`TokenWriter` in a build, then :class:`TokenIndex` from as many threads as you like.
+
+Never: look into a text here; an analysis is what comes in.
+"""
+
+from __future__ import annotations
+
+import zlib
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from kbsearch import native
+from kbsearch.columns import load_column
+from kbsearch.errors import IndexCorrupt
+from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray, RowArray
+
+__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "term_id"]
+
+SLOTS: Final = ("title words", "title grams", "heading words", "heading grams", "alias words", "alias grams")
+"""Order of what :meth:`TokenIndex.describe` says of the short fields."""
+
+Located = tuple[int, int, int]
+"""First and one-past-last character of a place, and the place of its term in the question."""
+
+_COLUMNS: Final = {
+    "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "ends": np.int64, "distinct": np.uint32,
+    "sentences": np.uint16, "sentence_ends": np.int64, "part_ends": np.int64, "part_texts": np.uint32,
+    "part_weights": np.uint32, "slots": np.uint32, "bodies": np.uint32, "row_lengths": np.uint32, "totals": np.int64,
+}  # fmt: skip
+_FARTHEST: Final = np.iinfo(np.uint16).max  # what begins further on is counted, and never shown
+_LONGEST: Final = np.iinfo(np.uint8).max
+_BUFFER: Final = 1 << 20
+_SHORT: Final = 200  # characters
+_RECENT: Final = 16
+_PLACES_PER_ROW: Final = 64  # that match; more are asked for when they are full
+_MOST_PLACES_PER_ROW: Final = 4_000  # of a giant passage the first are enough to show
+
+
+def term_id(stream: str, term: str) -> int:
+    """The number by which a term of a stream is known here: CRC-32."""
+    return zlib.crc32(f"{stream[0]}{term}".encode("utf-8", "surrogatepass"))
+
+
+class TokenWriter:
+    """Writes the folder of a new generation, row by row; a context manager.
+
+    Raises
+    ------
+    OSError
+        When the disk does not take it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._columns = {name: _GrowingColumn(folder / f"{name}.npy", dtype) for name, dtype in _COLUMNS.items()}
+        self._texts: dict[str, tuple[int, tuple[int, int]]] = {}
+        self._terms: dict[str, tuple[str, str]] = {}  # of titles and headings, which come again and again
+        self._recent: dict[str, tuple[str, str]] = {}  # of bodies, which most often do not
+        self._ids: dict[tuple[str, str], int] = {}
+        self._tokens = self._sentences = self._parts = 0
+        self._totals = [0, 0]
+        for name in ("ends", "sentence_ends", "part_ends"):
+            self._columns[name].append([0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._columns["totals"].append(self._totals)
+        for column in self._columns.values():
+            column.close()
+
+    def knows(self, text: str) -> bool:
+        """Whether a text need not be added again, now."""
+        return text in self._terms or text in self._recent
+
+    def add_text(
+        self,
+        text: str,
+        words: tuple[Sequence[str], Sequence[tuple[int, int]]],
+        grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
+        sentences: Sequence[tuple[int, int]],
+    ) -> None:
+        """Add a text with its terms, their spans, and the spans of the sentences that may be shown."""
+        memory = self._terms if len(text) <= _SHORT else self._recent
+        memory[text] = (" ".join(words[0]), " ".join(grams[0]))
+        if text not in self._texts:
+            self._texts[text] = (len(self._texts), self._append(words, grams, sentences))
+
+    def _append(
+        self,
+        words: tuple[Sequence[str], Sequence[tuple[int, int]]],
+        grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
+        sentences: Sequence[tuple[int, int]],
+    ) -> tuple[int, int]:
+        for stream, (terms, spans) in (("words", words), ("grams", grams)):
+            ids = [self._id(stream, term) for term in terms]
+            self._columns["ids"].append(ids)
+            self._columns["starts"].append([min(start, _FARTHEST) for start, _ in spans])
+            self._columns["lengths"].append([min(end - start, _LONGEST) for start, end in spans])
+            self._columns["distinct"].append([len(set(ids))])
+            self._tokens += len(ids)
+            self._columns["ends"].append([self._tokens])
+        places = [place for start, end in sentences if end <= _FARTHEST for place in (start, end)]
+        self._columns["sentences"].append(places)
+        self._sentences += len(places)
+        self._columns["sentence_ends"].append([self._sentences])
+        return len(words[0]), len(grams[0])
+
+    def add_row(self, body: str, slots: tuple[str, str, str], parts: Iterable[tuple[str, int]]) -> tuple[str, str]:
+        """Add a row of texts that :meth:`knows` knows; a part is a text with its weight.
+
+        Returns
+        -------
+        words, grams
+            The terms of all parts, each part as often as it weighs, joined by a space: what the lexical leg indexes.
+        """
+        texts: list[int] = []
+        weights: list[int] = []
+        joined: tuple[list[str], list[str]] = ([], [])
+        lengths = [0, 0]
+        for text, weight in parts:
+            number, counts = self._texts[text]
+            if weight == 0 or not any(counts):
+                continue
+            terms = self._terms.get(text) or self._recent[text]
+            texts.append(number)
+            weights.append(weight)
+            for stream in (0, 1):
+                lengths[stream] += counts[stream] * weight
+                if counts[stream]:
+                    joined[stream].extend([terms[stream]] * weight)
+        self._columns["part_texts"].append(texts)
+        self._columns["part_weights"].append(weights)
+        self._parts += len(texts)
+        self._columns["part_ends"].append([self._parts])
+        self._columns["slots"].append([self._texts[slot][0] for slot in slots])
+        self._columns["bodies"].append([self._texts[body][0]])
+        self._columns["row_lengths"].append([quantised_length(length) for length in lengths])
+        self._totals = [total + length for total, length in zip(self._totals, lengths, strict=True)]
+        if len(self._recent) > _RECENT:
+            self._recent.clear()
+        return " ".join(joined[0]), " ".join(joined[1])
+
+    def _id(self, stream: str, term: str) -> int:
+        found = self._ids.get((stream, term))
+        if found is None:
+            found = self._ids[stream, term] = term_id(stream, term)
+        return found
+
+
+class TokenDelta(NamedTuple):
+    """What adds to an index, with the rows and the words and grams of what counts no more."""
+
+    added: TokenIndex
+    removed_rows: int
+    removed_terms: tuple[int, int]
+
+
+class TokenIndex:
+    """The open folder; immutable, shared between threads.
+
+    Parameters
+    ----------
+    folder
+        As :class:`TokenWriter` left it.
+    rows
+        How many there must be.
+    delta
+        What changed since.
+
+    Raises
+    ------
+    IndexCorrupt
+        When it is something else; also from any method, when a place leads out of a file.
+    """
+
+    def __init__(self, folder: Path, rows: int, delta: TokenDelta | None = None) -> None:
+        self._folder = folder
+        self._columns: dict[str, NDArray[Any]] = {
+            name: load_column(folder / f"{name}.npy", dtype) for name, dtype in _COLUMNS.items()
+        }
+        totals = self._columns["totals"]
+        try:
+            self._open = native.Tokens(self._columns)
+        except native.Damaged as error:
+            raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
+        sentences = len(self._columns["sentence_ends"])
+        if self._open.rows != rows or len(totals) != 2 or sentences != self._open.texts + 1:  # noqa: PLR2004 - streams
+            raise IndexCorrupt(folder, f"the terms of {rows} rows", f"those of {self._open.rows}")
+        self._base_rows, self._delta = rows, delta
+        self.totals: tuple[int, int] = (int(totals[0]), int(totals[1]))
+        self.rows = served = rows
+        if delta is not None:
+            self.rows = rows + delta.added.rows
+            served = self.rows - delta.removed_rows
+            words, grams = (
+                own + added - gone
+                for own, added, gone in zip(self.totals, delta.added.totals, delta.removed_terms, strict=True)
+            )
+            self.totals = (words, grams)
+        self.mean_lengths = (self.totals[0] / (served or 1), self.totals[1] / (served or 1))
+
+    def ask(
+        self,
+        words: Mapping[str, float],
+        grams: Mapping[str, float],
+        boosts: tuple[Mapping[str, int], Mapping[str, int]],
+    ) -> native.Asked:
+        """A question, ready to be compared with rows.
+
+        Parameters
+        ----------
+        words, grams
+            Distinct terms with their idf.
+        boosts
+            How often BM25 counts each word, and each gram; it leaves out what is not named.
+        """
+        n = len(words) + len(grams)
+        ids = [term_id("words", term) for term in words] + [term_id("grams", term) for term in grams]
+        boost = [boosts[0].get(term, 0) for term in words] + [boosts[1].get(term, 0) for term in grams]
+        flags = np.full(n, native.GRAM, np.uint8)
+        flags[: len(words)] = 0
+        flags[[place for place, term in enumerate(chain(words, grams)) if term.isascii()]] |= native.ASCII
+        idfs = np.fromiter(chain(words.values(), grams.values()), np.float32, n)
+        return native.Asked(
+            np.array(ids, np.uint32), idfs, np.array(boost, np.float32), flags, self.mean_lengths, BM25_K1, BM25_B
+        )
+
+    def describe(self, asked: native.Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Compare a question with rows.
+
+        Returns
+        -------
+        words, grams : float32, shape (n,)
+            BM25, 0 where no term occurs.
+        cover : float32, shape (n, 6)
+            The share of the question's idf mass that each of the ``SLOTS`` holds, from 0 to 1.
+        reverse : float32, shape (n, 6)
+            The share of the slot's distinct terms that the question holds; 0 for an empty slot.
+        """
+        own, added = self._split(rows)
+        found: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+        found = self._sound(native.describe, self._open, asked, own)
+        if self._delta is None or not len(added):
+            return found
+        more = self._delta.added.describe(asked, added)
+        words, grams, cover, reverse = (np.concatenate(both) for both in zip(found, more, strict=True))
+        return words, grams, cover, reverse
+
+    def matches(self, asked: native.Asked, rows: RowArray) -> list[list[Located]]:
+        """Places of the question's terms in the body of each row, ascending.
+
+        Words, and grams where no matched word lies and two grams in a row agree: a single pair of characters is chance
+        (「ます」); a run of them, or a word in Latin letters, is a match.
+        """
+        if self._delta is not None:
+            return [
+                self._delta.added.matches(asked, added)[0] if len(added) else self._matches(asked, own)[0]
+                for own, added in map(self._split, rows[:, np.newaxis])
+            ]
+        return self._matches(asked, rows)
+
+    def _matches(self, asked: native.Asked, rows: RowArray) -> list[list[Located]]:
+        room = _PLACES_PER_ROW * len(rows)
+        found, ends = self._sound(native.matches, self._open, asked, rows, room)
+        if len(found) >= room - 1:  # it was full; the last place may have been given up again as chance
+            if len(rows) > 1:  # a giant passage takes no room of the others
+                return [self._matches(asked, row)[0] for row in rows[:, np.newaxis]]
+            found, ends = self._sound(native.matches, self._open, asked, rows, _MOST_PLACES_PER_ROW * len(rows))
+        places: list[Located] = found.tolist()
+        starts = [0, *ends.tolist()]
+        return [places[start:end] for start, end in pairwise(starts)]
+
+    def sentences(self, row: int) -> list[tuple[int, int]]:
+        """Spans of the sentences of a row's body, ascending; none is empty."""
+        if self._delta is not None and row >= self._base_rows:
+            return self._delta.added.sentences(row - self._base_rows)
+        start, end = self._region("sentence_ends", int(self._columns["bodies"][row]), "sentences")
+        places = self._columns["sentences"][start:end].tolist()
+        if len(places) % 2:
+            raise IndexCorrupt(self._folder / "sentence_ends.npy", "two places a sentence", "one alone")
+        return list(zip(places[::2], places[1::2], strict=True))
+
+    def shown(self, rows: Sequence[int]) -> list[int]:
+        """The number of the text that each row shows: equal numbers are equal texts. All rows are of one article."""
+        if self._delta is not None and rows[0] >= self._base_rows:
+            return self._delta.added.shown([row - self._base_rows for row in rows])
+        bodies: list[int] = self._columns["bodies"][rows].tolist()
+        return bodies
+
+    def counts(self, row: int, stream: str) -> dict[int, int]:
+        """How often a row holds each term of a stream, weights included, by :func:`term_id`."""
+        if self._delta is not None and row >= self._base_rows:
+            return self._delta.added.counts(row - self._base_rows, stream)
+        start, end = self._region("part_ends", row, "part_texts")
+        counts: dict[int, int] = {}
+        columns = self._columns
+        for text, weight in zip(
+            columns["part_texts"][start:end].tolist(), columns["part_weights"][start:end].tolist(), strict=True
+        ):
+            first, last = self._region("ends", 2 * text + (stream == "grams"), "ids")
+            for term in columns["ids"][first:last].tolist():
+                counts[term] = counts.get(term, 0) + weight
+        return counts
+
+    def _split(self, rows: RowArray) -> tuple[RowArray, RowArray]:
+        """Rows, ascending, of the index itself and of its delta, as each numbers them."""
+        if self._delta is None:
+            return rows, rows[:0]
+        place = int(np.searchsorted(rows, self._base_rows))
+        return rows[:place], rows[place:] - self._base_rows
+
+    def _region(self, ends: str, place: int, of: str) -> tuple[int, int]:
+        column = self._columns[ends]
+        if place + 1 < len(column):
+            start, end = int(column[place]), int(column[place + 1])
+            if 0 <= start <= end <= len(self._columns[of]):
+                return start, end
+        raise IndexCorrupt(self._folder / f"{ends}.npy", f"places inside {of}", "places outside")
+
+    def _sound(self, call: Any, *values: Any) -> Any:
+        try:
+            return call(*values)
+        except native.Damaged as error:
+            raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
+
+
+class _GrowingColumn:
+    """A ``.npy`` file of one dimension whose length is known when it is closed."""
+
+    def __init__(self, file: Path, dtype: type) -> None:
+        self._dtype = np.dtype(dtype)
+        self._target = file.open("wb")
+        self._length = 0
+        self._pending: list[int] = []
+        self._header()
+
+    def append(self, values: Iterable[int]) -> None:
+        self._pending.extend(values)
+        if len(self._pending) > _BUFFER:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        self._target.seek(0)
+        self._header()
+        self._target.close()
+
+    def _write(self) -> None:
+        self._target.write(np.array(self._pending, dtype=self._dtype).tobytes())
+        self._length += len(self._pending)
+        self._pending = []
+
+    def _header(self) -> None:
+        """NumPy leaves room in a header for a length of any number of digits."""
+        description = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._target, description)

@@ -1,0 +1,63 @@
+"""``vectors.npy``, the truth of the dense leg: float32, shape (n, dimension), C order, memory-mapped."""
+
+from __future__ import annotations
+
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kbsearch.errors import IndexCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kbsearch.model import FloatArray
+
+__all__ = ["cosine_statistics", "map_vectors", "write_vectors"]
+
+_FEW_PASSAGES: Final = 30
+_USUAL_COSINES: Final = (0.82, 0.03)
+_LEAST_SPREAD: Final = 0.005
+
+
+def write_vectors(file: Path, vectors: FloatArray) -> None:
+    """Write the truth. ``vectors``: float32, shape (passages, dimension), rows of length 1."""
+    if vectors.dtype != np.float32 or vectors.ndim != 2:  # noqa: PLR2004 - a matrix
+        raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+    with file.open("wb") as target:
+        np.save(target, np.ascontiguousarray(vectors), allow_pickle=False)
+
+
+def map_vectors(file: Path) -> FloatArray:
+    """Vectors as :func:`write_vectors` left them, memory-mapped; float32, shape (n, dimension).
+
+    Raises
+    ------
+    IndexCorrupt
+        When the file is anything else.
+    """
+    try:
+        vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python
+        raise IndexCorrupt(file, "a float32 matrix", (str(error).splitlines() or ["none"])[0]) from error
+    if vectors.ndim != 2 or vectors.dtype != np.float32:  # noqa: PLR2004 - a matrix
+        raise IndexCorrupt(file, "a float32 matrix", f"{vectors.dtype} of {vectors.ndim} dimensions")
+    size, promised = file.stat().st_size, vectors.offset + vectors.nbytes
+    if size != promised or not vectors.flags.c_contiguous:
+        raise IndexCorrupt(file, f"{promised} bytes in C order, as its header says", f"{size} bytes")
+    return np.asarray(vectors)
+
+
+def cosine_statistics(vectors: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of the cosine between passages that have nothing to do with each other.
+
+    Taken over all pairs of a sample, float32 of shape (n, dimension). Encoders put them anywhere between 0 and 0.9, so
+    a cosine says something only in these units. Fewer than ``_FEW_PASSAGES`` are too few to measure: then the default
+    encoder's usual figures.
+    """
+    if len(vectors) < _FEW_PASSAGES:
+        return _USUAL_COSINES
+    cosines = vectors @ vectors.T
+    apart = cosines[np.triu_indices(len(vectors), k=1)].astype(np.float64)
+    return round(float(apart.mean()), 6), round(max(float(apart.std()), _LEAST_SPREAD), 6)

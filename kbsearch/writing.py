@@ -1,0 +1,129 @@
+"""Writes the parts of a generation, or of a delta to one; the tokens have been written as texts were analysed."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from kbsearch.columns import save_column
+from kbsearch.content import Amended, SourceFile, StoredPassage, category_path, write_content
+from kbsearch.embed import text_key
+from kbsearch.lexical import LexicalRow, write_lexical
+from kbsearch.vector import DenseReport, cosine_statistics, write_graphs, write_vectors
+from kbsearch.vocabulary import write_vocabulary
+from kbsearch.wordlist import word_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from kbsearch.model import Article, ArticleWarning, FloatArray, RowArray
+    from kbsearch.rows import Row
+    from kbsearch.store import Files
+
+__all__ = ["Written", "sorted_warnings", "write_dense", "write_texts"]
+
+
+_SAMPLE: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is written.
+
+    Attributes
+    ----------
+    articles, rows
+        In the order of their numbers; rows with their terms.
+    groups
+        See :func:`kbsearch.crosscheck.translation_groups`; of the base too, in a delta.
+    amended
+        What a delta adds to.
+    """
+
+    articles: Sequence[Article]
+    rows: Sequence[Row]
+    groups: Sequence[int]
+    amended: Amended
+
+    @property
+    def is_japanese(self) -> NDArray[np.bool_]:
+        """Whether each article is Japanese."""
+        return np.array([article.lang == "ja" for article in self.articles], dtype=np.bool_)
+
+    @property
+    def article_of_row(self) -> NDArray[np.int32]:
+        """The place of each row's article."""
+        return np.array([row.article for row in self.rows], dtype=np.int32)
+
+
+def write_texts(files: Files, written: Written, digests: Mapping[str, str], warnings: Iterable[ArticleWarning]) -> None:
+    """Write all that needs no vector."""
+    articles, rows, first = written.articles, written.rows, written.amended.first_article
+    write_lexical(files.lexical, (_lexical_row(row, articles[row.article], first) for row in rows))
+    write_vocabulary(files.vocabulary, word_entries(rows))
+    save_column(files.japanese_column, written.is_japanese)
+    save_column(files.group_column, np.array(written.groups, dtype=np.int32))
+    save_column(files.article_column, written.article_of_row + np.int32(first))
+    stored = (StoredPassage(row.article, row.passage, row.alias, row.key) for row in rows)
+    sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
+    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended)
+
+
+def write_dense(
+    files: Files, written: Written, known: Mapping[str, FloatArray], dimension: int
+) -> tuple[DenseReport, dict[str, dict[str, float]]]:
+    """Write the vectors; returns what the manifest says of the leg, and of the cosines of passages and titles.
+
+    ``known`` has the vectors of all rows and titles by their keys.
+    """
+    keys = [row.key for row in written.rows]
+    title_keys = [text_key(article.title) for article in written.articles]
+    vectors, titles = _stacked(keys, known, dimension), _stacked(title_keys, known, dimension)
+    write_vectors(files.title_vectors, titles)
+    write_vectors(files.vectors, vectors)
+    of_rows = written.is_japanese[written.article_of_row]
+    samples = [_sample(keys, np.flatnonzero(of_rows == script)) for script in (False, True)]
+    save_column(files.samples, np.concatenate(samples))
+    return write_graphs(files.graphs, vectors, of_rows), {
+        "cosines": _statistics(vectors[_sample(keys, np.arange(len(keys)))]),
+        "title_cosines": _statistics(titles[_sample(title_keys, np.arange(len(title_keys)))]),
+    }
+
+
+def sorted_warnings(warnings: Iterable[ArticleWarning]) -> tuple[ArticleWarning, ...]:
+    """Each once, in the order of their places."""
+    return tuple(sorted(set(warnings), key=lambda w: (w.path, w.line, w.code, w.message)))
+
+
+def _sample(keys: Sequence[str], among: RowArray) -> RowArray:
+    """Some of the texts that stand for all: those with the least keys, ascending by place.
+
+    Which these are depends on no other text, so that an edit here leaves the answers there as they are.
+    """
+    least = heapq.nsmallest(_SAMPLE, among.tolist(), key=lambda place: (keys[place], place))
+    return np.array(sorted(least), dtype=np.int64)
+
+
+def _statistics(vectors: FloatArray) -> dict[str, float]:
+    mean, spread = cosine_statistics(vectors)
+    return {"mean": mean, "spread": spread}
+
+
+def _stacked(keys: Sequence[str], known: Mapping[str, FloatArray], dimension: int) -> FloatArray:
+    """Vectors in the order of their keys, float32 of shape (keys, dimension)."""
+    vectors = np.empty((len(keys), dimension), dtype=np.float32)
+    for number, key in enumerate(keys):
+        vectors[number] = known[key]
+    return vectors
+
+
+def _lexical_row(row: Row, article: Article, first: int) -> LexicalRow:
+    return LexicalRow(
+        row.words, row.grams, first + row.article, article.lang, article.kind, category_path(article.category),
+        article.tags,
+    )  # fmt: skip
