@@ -3,9 +3,9 @@
 A new generation then takes over the files of the base by link, and adds a folder with the same parts for the articles
 that changed since the base was written, and a list of those that count no more. A query asks both
 (:mod:`kbsearch.parts`) and scores what they propose by the figures of both together: rows, document frequencies,
-lengths. So an answer is what a whole build would give, but for three things that are kept from the base until the next
-whole build, because they say how the corpus is and not what is in it: the spread of the cosines, the sample behind it,
-the calibration.
+lengths. So an answer is what a whole build would give, but for what is kept from the base until the next whole build,
+because it says how the corpus is and not what is in it: the spread of the cosines, the sample behind it, the
+calibration. Words that are gone stay in the vocabulary, and among equal scores the articles of a delta stand last.
 
 The delta is made anew by each build, from all that changed since the base; when that becomes more than a twentieth, the
 base is written anew. A small knowledge base always is: that takes a second.
