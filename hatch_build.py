@@ -1,4 +1,4 @@
-"""Builds the compiled part of kbsearch, ``kbsearch/core.c``, whenever kbsearch is installed or packed.
+"""Builds the compiled part of kbsearch, the folder ``kbsearch/core``, whenever kbsearch is installed or packed.
 
 The C compiler is the one that ``CC`` names, or ``cc``, or, where there is none, the one in the wheel ``ziglang`` from
 PyPI, so that nothing but Python is needed. The library has no tie to a version of Python: one wheel serves all of them
@@ -25,7 +25,7 @@ FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=default", "-sha
 
 
 class CoreBuildHook(BuildHookInterface[Any]):
-    """Compiles ``core.c`` to ``_core.so`` beside it."""
+    """Compiles ``core`` to ``_core.so`` beside it."""
 
     PLUGIN_NAME = "custom"
 
@@ -41,8 +41,11 @@ class CoreBuildHook(BuildHookInterface[Any]):
         library = package / "_core.so"
         unfinished = library.with_suffix(f".{os.getpid()}")  # a running kbsearch has the old one mapped
         command = [*(_system_compiler() or _packaged_compiler()), *FLAGS]
+        sources = [str(source) for source in sorted(package.glob("core/*.c"))]
+        if not sources:
+            raise RuntimeError(f"There is nothing to compile in {package / 'core'}.")
         try:
-            subprocess.run([*command, "-o", str(unfinished), str(package / "core.c"), "-lm"], check=True)  # noqa: S603
+            subprocess.run([*command, "-o", str(unfinished), *sources, "-lm"], check=True)  # noqa: S603
             unfinished.replace(library)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ import numpy as np
 from train_ranker import QUESTIONS_A_TYPE, ROOT, family_of, flatten, left_out_file, script_flags, strangers
 
 from kbsearch import KnowledgeBase, build
-from kbsearch.confidence import CHOICES, HEAD_NAMES, Confidence, head_features
+from kbsearch.confidence import CHOICES, HEAD_NAMES, Confidence
 from kbsearch.evaluate import read_judgements
 from kbsearch.features import NAMES
 from kbsearch.filters import parse_filter
@@ -35,7 +35,7 @@ from kbsearch.judgements import sample, withhold
 from kbsearch.learned import Models, open_models
 from kbsearch.measures import auroc, coverage_at_precision, expected_calibration_error
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, describe, own_language_first, prepare
+from kbsearch.retrieve import Query, candidates, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -163,14 +163,14 @@ def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
         if text not in prepared:
             prepared[text] = prepare(snapshot, text, "hybrid")
         query = prepared[text]
-        articles, features = describe(snapshot, query, candidates(snapshot, query, where, POOL, without=hidden))
-        if len(articles) == 0:
+        pooled = candidates(snapshot, query, where, POOL, without=hidden)
+        if len(pooled.rows) == 0:
             return None
-        scores, versions = own_language_first(snapshot, query, articles, ranker.score(features))
-        first = [snapshot.article_ids[int(articles[n])] for n in np.argsort(-scores, kind="stable")[:CHOICES]]
+        ranking = judged(snapshot, query, pooled, (ranker.forest, None, None))
+        first = [snapshot.article_ids[int(number)] for number in ranking.numbers[ranking.order[:CHOICES]]]
         found = [name in relevant for name in first]
         return Example(
-            folder.name, head=head_features(features[versions], scores[versions]), answerable=bool(relevant),
+            folder.name, head=ranking.head, answerable=bool(relevant),
             first=found[0], few=any(found), **about,
         )  # fmt: skip
 

@@ -38,7 +38,7 @@ from kbsearch.learned import Models, open_models
 from kbsearch.model import Filter
 from kbsearch.rank import order
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, describe, prepare
+from kbsearch.retrieve import Query, candidates, judged, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -204,9 +204,9 @@ def example(
 ) -> Example:
     """Describe the pool of one question."""
     pooled = candidates(snapshot, query, where, POOL, without=without)
-    numbers, features = describe(snapshot, query, pooled)
-    ids = tuple(snapshot.article_ids[int(number)] for number in numbers)
-    return Example(name, kind, ids, numbers, features, relevant)
+    found = judged(snapshot, query, pooled)
+    ids = tuple(snapshot.article_ids[int(number)] for number in found.numbers)
+    return Example(name, kind, ids, found.numbers, found.features, relevant)
 
 
 def is_japanese(text: str) -> bool:

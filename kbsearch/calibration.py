@@ -25,22 +25,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from kbsearch.confidence import CHOICES, Calibration, head_features
+from kbsearch.confidence import CHOICES, Calibration
 from kbsearch.embed import text_key
-from kbsearch.features import article_features
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 from kbsearch.measures import expected_calibration_error, reliability
 from kbsearch.model import Filter
-from kbsearch.rank import Overlap, order
-from kbsearch.retrieve import (
-    POOL,
-    candidates,
-    own_language_first,
-    prepare,
-    question_of,
-    scored,
-    title_cosines,
-)
+from kbsearch.rank import Overlap
+from kbsearch.retrieve import POOL, candidates, judged, prepare, scored
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
@@ -50,7 +41,7 @@ if TYPE_CHECKING:
 
     from kbsearch.learned import Models
     from kbsearch.lexical import Stream
-    from kbsearch.model import Article, FloatArray, Progress, RowArray, Weights
+    from kbsearch.model import Article, FloatArray, Progress, Weights
     from kbsearch.rank import Candidates
     from kbsearch.retrieve import Query
     from kbsearch.rows import Row
@@ -303,23 +294,13 @@ class _Bench:
         if len(pooled.rows) == 0:
             return _Outcome((-10.0, -10.0), (False, False))
 
-        def titles(numbers: RowArray) -> FloatArray:
-            cosines = title_cosines(snapshot, query, numbers)
-            if probe is not None and probe.field == "title":
-                cosines[numbers == probe.article] = snapshot.generation.manifest["title_cosines"]["mean"]
-            return cosines
-
-        articles = snapshot.article_of_row[pooled.rows]
-        numbers, features = article_features(
-            pooled, articles, titles, snapshot.is_japanese, question_of(snapshot, query)
-        )
-        scores, first = own_language_first(snapshot, query, numbers, self._models.ranker.score(features))
-        ranking = [int(numbers[place]) for place in order(numbers, scores)[:CHOICES]]
+        untitled = probe.article if probe is not None and probe.field == "title" else -1
+        found = judged(snapshot, query, pooled, self._models.forests, untitled)
+        if found.log_odds is None:
+            raise AssertionError("models judge a question with a vector")
+        ranking = found.numbers[found.order[:CHOICES]].tolist()
         answer = None if probe is None else probe.article
-        return _Outcome(
-            self._models.confidence.log_odds(head_features(features[first], scores[first])),
-            (ranking[0] == answer, answer in ranking),
-        )
+        return _Outcome(found.log_odds, (ranking[0] == answer, answer in ranking))
 
 
 def _terms(row: Row, stream: str) -> list[str]:

@@ -35,7 +35,6 @@ __all__ = [
     "HEAD_NAMES",
     "Calibration",
     "Confidence",
-    "head_features",
     "outcome_of",
 ]
 
@@ -49,10 +48,6 @@ CHOOSE_AT: Final = 0.5
 """From this probability of the first few articles on they are worth choosing from."""
 
 _LEADS: Final = ("cosine", "words", "grams", "title_cosine")
-_LEAD_PLACES: Final = [NAMES.index(name) for name in _LEADS]
-_COSINE: Final = NAMES.index("cosine")
-_HEADING: Final = NAMES.index("heading_grams")
-_CROWD: Final = 10
 _UTMOST: Final = 30.0  # log-odds; a float that is nearer to 1 is 1
 
 HEAD_NAMES: Final = (
@@ -97,53 +92,23 @@ class Confidence:
     ----------
     typical
         Of both heads; see :mod:`kbsearch.calibration`.
+    forests
+        For :func:`kbsearch.native.judge`, which gives the same log-odds as :meth:`log_odds`.
     """
 
     def __init__(self, model: Mapping[str, Any]) -> None:
         self._first = Trees(model["first"], HEAD_NAMES)
         self._few = Trees(model["few"], HEAD_NAMES)
+        self.forests = self._first.forest, self._few.forest
         typical = model.get("typical", {})
         self.typical = {head: Calibration(**typical.get(head, {})) for head in ("first", "few")}
 
     def log_odds(self, head: FloatArray) -> tuple[float, float]:
         """That the first article answers, and that one of the first ``CHOICES`` does.
 
-        ``head``: float32, shape (len(HEAD_NAMES),), of :func:`head_features`.
+        ``head``: float32, shape (len(HEAD_NAMES),), as :func:`kbsearch.native.judge` describes a ranking.
         """
         return float(self._first.score(head[np.newaxis])[0]), float(self._few.score(head[np.newaxis])[0])
-
-
-def head_features(features: FloatArray, scores: FloatArray) -> FloatArray:
-    """Describe the head of a ranking.
-
-    Parameters
-    ----------
-    features
-        Of the articles of the pool, float32, shape (m, len(NAMES)), m ≥ 1.
-    scores
-        Of the ranking model, float32, shape (m,).
-
-    Returns
-    -------
-    float32, shape (len(HEAD_NAMES),)
-    """
-    places = np.argsort(-scores, kind="stable")
-    first, second = places[0], places[min(1, len(places) - 1)]
-    best = scores[first]
-    cosines = np.sort(features[:, _COSINE])
-    crowd = min(_CROWD, len(places))
-    head = np.empty(len(HEAD_NAMES), dtype=np.float32)
-    head[: len(NAMES)] = features[first]
-    head[len(NAMES) : len(NAMES) + 4] = (
-        best,
-        best - scores[second],
-        best - scores[places[min(4, len(places) - 1)]],
-        best - scores[places[:_CROWD]].sum() / crowd,
-    )
-    head[len(NAMES) + 4 : -2] = features[first, _LEAD_PLACES] - features[second, _LEAD_PLACES]
-    head[-2] = cosines[-_CROWD:].sum() / crowd - cosines.sum() / len(cosines)
-    head[-1] = features[:, _HEADING].max()
-    return head
 
 
 def outcome_of(first: float, few: float) -> Outcome:

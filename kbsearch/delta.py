@@ -16,7 +16,7 @@ Use: ``plan = plan_delta(...)``, then, unless it is None, ``plan.write(...)``.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -119,7 +119,7 @@ class Plan:
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
         write_texts(files, written, {path: digests[path] for path in self.touched}, warnings)
-        write_dense(files, written, vectors, manifest["encoder"]["dimension"])
+        dense, _ = write_dense(files, written, vectors, manifest["encoder"]["dimension"])
         gone = self._write_removed(files, removed, base["passages"])
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {
@@ -130,7 +130,8 @@ class Plan:
         }
         kept = ("fingerprints", "encoder", "dense", "cosines", "title_cosines", "calibration")
         own = {name: manifest[name] for name in kept}
-        return {**own, "counts": counts, "delta": {"base": base, **added, "removed": gone}}
+        delta = {"base": base, **added, "dense": asdict(dense), "removed": gone}
+        return {**own, "counts": counts, "delta": delta}
 
     def _groups(self, articles: Sequence[Article]) -> list[int]:
         """Of every number; those that count no more are versions of nothing."""

@@ -4,30 +4,15 @@ An article has, in each measure, the best of its candidate rows. Cosines are put
 (mean and standard deviation between random passages, from the manifest), BM25 is a share of the most that the question
 could score, and overlaps are shares of idf mass. What is a property of the question alone stands in every row of it.
 
-The arithmetic is ``kb_features`` in ``core.c``. The names in ``NAMES`` are those of the model file; a feature is added
-at the end and never changes its meaning.
+The arithmetic is ``kb_features`` in ``core/features.c``. The names in ``NAMES`` are those of the model file; a feature
+is added at the end and never changes its meaning.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import numpy as np
-
-from kbsearch.native import Scale
-from kbsearch.native import features as native_features
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from kbsearch.model import FloatArray, RowArray
-    from kbsearch.rank import Candidates
-
-__all__ = ["JAPANESE_QUESTION", "NAMES", "Question", "article_features"]
+__all__ = ["JAPANESE_QUESTION", "NAMES"]
 
 NAMES: Final = (
     "cosine",  # of the best row, in corpus spreads above the corpus mean
@@ -67,59 +52,3 @@ NAMES: Final = (
 
 JAPANESE_QUESTION: Final = 0.2
 """From this share of Japanese characters on a question is Japanese."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the features need of the question and its corpus.
-
-    ``cosines`` and ``title_cosines`` are mean and spread between random passages and titles of the corpus;
-    ``backgrounds`` those between this question and random passages, first of articles in another script than Japanese,
-    then of Japanese ones: an encoder brings texts of one language nearer to each other whatever they say.
-    """
-
-    japanese: float
-    distinct_grams: int
-    cosines: tuple[float, float]
-    title_cosines: tuple[float, float]
-    backgrounds: tuple[tuple[float, float], tuple[float, float]]
-
-
-def article_features(
-    pooled: Candidates,
-    articles: NDArray[np.int32],
-    titles: Callable[[RowArray], FloatArray],
-    is_japanese: NDArray[np.bool_],
-    question: Question,
-) -> tuple[RowArray, FloatArray]:
-    """Describe the articles of a pool.
-
-    Parameters
-    ----------
-    pooled
-        Rows with the scores of all legs and their overlap with the question, n of them.
-    articles
-        Article number of each row, shape (n,), those of an article next to each other.
-    titles
-        Gives the cosines of the titles of articles, float32 of shape (m,) for numbers of shape (m,).
-    is_japanese
-        By article number, whether its language is Japanese.
-
-    Returns
-    -------
-    numbers : int64, shape (m,)
-        Article numbers, ascending, distinct.
-    features : float32, shape (m, len(NAMES))
-    """
-    begins = np.diff(articles, prepend=-1) != 0  # rows ascend, and those of an article stand together
-    numbers, group = articles[begins].astype(np.int64), np.cumsum(begins) - 1
-    (mean, spread), (title_mean, title_spread) = question.cosines, question.title_cosines
-    means, spreads = zip(*question.backgrounds, strict=True)
-    scale = Scale(
-        pooled.words_ceiling or 1, pooled.grams_ceiling or 1, mean, spread, title_mean, title_spread, means, spreads,
-        question.japanese, int(question.japanese > JAPANESE_QUESTION), math.log1p(question.distinct_grams),
-    )  # fmt: skip
-    if pooled.overlap is None:
-        raise AssertionError("features need what the question shares with the fields")
-    of_rows = (pooled.words, pooled.grams, pooled.dense, pooled.overlap.cover, pooled.overlap.reverse)
-    return numbers, native_features(group, of_rows, titles(numbers), is_japanese[numbers], scale)

@@ -10,9 +10,13 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kbsearch.confidence import Confidence
 from kbsearch.ranker import Ranker
+
+if TYPE_CHECKING:
+    from kbsearch.native import Forest
 
 __all__ = ["Models", "open_models", "shipped_models"]
 
@@ -24,6 +28,11 @@ class Models:
     ranker: Ranker
     confidence: Confidence
     fingerprint: str
+
+    @property
+    def forests(self) -> tuple[Forest, Forest, Forest]:
+        """For :func:`kbsearch.native.judge`."""
+        return self.ranker.forest, *self.confidence.forests
 
 
 def open_models(ranker: str, confidence: str) -> Models:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from kbsearch.model import Filter, FloatArray, RowArray
 
+    _Hits = Sequence[tuple[float, tantivy.DocAddress]]
+
 __all__ = [
     "BM25_B",
     "BM25_K1",
@@ -59,6 +61,7 @@ _TIE_MARGIN = 16
 _SPARE_OF_BASE: Final = 4  # with a delta, some have another place than by the mean length of the base: a quarter more
 _TIMES_OF_DELTA: Final = 4  # a few articles can be far longer or shorter than all others
 _REMEMBERED: Final = 64
+_MOST_KNOWN: Final = 20_000  # terms; 15 MB
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _NO_SCORES: Final = np.empty(0, dtype=np.float32)
 
@@ -127,6 +130,19 @@ class AskedTerms(NamedTuple):
     in_added: tantivy.Query | None = None
 
 
+class _Known(NamedTuple):
+    """In how many rows a term stands, its idf, its query, and how often one occurrence counts here and in a delta.
+
+    Each index knows its own idf only, where that of both together is to count.
+    """
+
+    n: int
+    idf: float
+    query: tantivy.Query
+    own: float
+    added: float
+
+
 class LexicalDelta(NamedTuple):
     """What adds to an index and takes from it: ``added`` holds rows numbered from ``first_row`` on.
 
@@ -169,6 +185,7 @@ class LexicalIndex:
             self.rows += delta.added.rows - delta.removed_rows
         # A question is looked up by its legs, its features and its snippets: its terms are prepared once.
         self._remembered: dict[tuple[str, tuple[str, ...]], AskedTerms] = {}
+        self._terms: dict[tuple[str, str], _Known] = {}
 
     def search(
         self, stream: Stream, terms: Sequence[str], k: int, where: Filter | None = None, excluded: Sequence[int] = ()
@@ -207,6 +224,22 @@ class LexicalIndex:
         more, more_scores = added._found(in_added, _TIMES_OF_DELTA * k, where, excluded)  # noqa: SLF001 - one of us
         return np.concatenate([rows, more + self._delta.first_row]), np.concatenate([scores, more_scores])
 
+    def propose(
+        self, stream: Stream, terms: Sequence[str], k: int, where: Filter | None = None, excluded: Sequence[int] = ()
+    ) -> RowArray:
+        """The rows of :meth:`search` in any order, for who scores them anyway: int64, shape (n,)."""
+        if self._delta is not None:
+            return self.search(stream, terms, k, where, excluded)[0]
+        query = self.asked(stream, terms).query
+        if query is None or k <= 0 or self._documents == 0:
+            return _NO_ROWS
+        with _as_corrupt(self._folder):
+            query, k = self._restricted(query, where, excluded), min(k, self._documents)
+            hits = self._hits(query, k + _TIE_MARGIN)
+            if len(hits) <= k or hits[k][0] < hits[k - 1][0]:
+                return self._rows_of(hits[:k])
+            return self._first(query, hits, k)[0]  # a tie at the edge
+
     def _found(
         self, query: tantivy.Query, k: int, where: Filter | None, excluded: Sequence[int]
     ) -> tuple[RowArray, FloatArray]:
@@ -227,53 +260,45 @@ class LexicalIndex:
 
     def idf(self, stream: Stream, term: str) -> float:
         """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""
-        return _idf(self.rows, self._doc_freqs(stream, (term,))[term])
+        return self._known(stream, term).idf
 
-    def _doc_freqs(self, stream: Stream, terms: Iterable[str]) -> dict[str, int]:
-        """In how many rows each term stands."""
-        with _as_corrupt(self._folder):
-            ask = self._searcher.doc_freq
-            found = {term: ask(stream, term) for term in terms}
-        if self._delta is not None:
-            added = self._delta.added._doc_freqs(stream, found)  # noqa: SLF001 - one of us
-            gone = {term: self._delta.removed_in(stream, term) for term in found}
-            found = {term: max(n - gone[term], 0) + added[term] for term, n in found.items()}  # ids may collide
+    def _known(self, stream: Stream, term: str) -> _Known:
+        """What every question with this term needs; most terms of a question come again in others."""
+        found = self._terms.get((stream, term))
+        if found is None:
+            if len(self._terms) >= _MOST_KNOWN:
+                self._terms.clear()
+            found = self._terms[stream, term] = self._know(stream, term)
         return found
 
-    def _chosen(self, counts: Mapping[str, int], known: Mapping[str, int]) -> list[tuple[str, int]]:
-        if len(counts) <= MAX_TERMS:
-            return list(counts.items())
-        rarest = sorted((term for term in counts if known[term]), key=lambda term: (known[term], term))
-        return [(term, counts[term]) for term in rarest[:MAX_TERMS]]
+    def _know(self, stream: Stream, term: str) -> _Known:
+        with _as_corrupt(self._folder):
+            own = n = self._searcher.doc_freq(stream, term)
+        query = tantivy.Query.term_query(self._schema, stream, term, index_option="freq")
+        if self._delta is None:
+            return _Known(n, _idf(self.rows, n), query, 1.0, 1.0)
+        delta = self._delta
+        added = delta.added._known(stream, term)  # noqa: SLF001 - one of us
+        n = max(n - delta.removed_in(stream, term), 0) + added.n  # ids may collide
+        idf = _idf(self.rows, n)
+        return _Known(n, idf, query, idf / _idf(self._documents, own), idf / added.idf)
 
     def _ask(self, stream: Stream, terms: tuple[str, ...]) -> AskedTerms:
         counts = Counter(terms)
-        known = self._doc_freqs(stream, counts)
-        idfs = {term: _idf(self.rows, n) for term, n in known.items()}
-        chosen = self._chosen(counts, known)
-        ceiling = sum(count * idfs[term] * (BM25_K1 + 1) for term, count in chosen)
+        known = {term: self._known(stream, term) for term in counts}
+        idfs = {term: found.idf for term, found in known.items()}
+        chosen: Iterable[str] = counts
+        if len(counts) > MAX_TERMS:
+            chosen = sorted((term for term in counts if known[term].n), key=lambda term: (known[term].n, term))[
+                :MAX_TERMS
+            ]
+        boosts = {term: counts[term] for term in chosen}
+        ceiling = sum(count * idfs[term] * (BM25_K1 + 1) for term, count in boosts.items())
+        own = _either([(known[term].query, count * known[term].own) for term, count in boosts.items()])
         if self._delta is None:
-            return AskedTerms(self._query(stream, chosen), ceiling, idfs, dict(chosen))
-        own = self._weighed(stream, chosen, idfs)
-        added = self._delta.added._weighed(stream, chosen, idfs)  # noqa: SLF001 - one of us
-        return AskedTerms(own, ceiling, idfs, dict(chosen), added)
-
-    def _weighed(
-        self, stream: Stream, chosen: Sequence[tuple[str, int]], idfs: Mapping[str, float]
-    ) -> tantivy.Query | None:
-        """Terms that count by these idf where their own would be those of this index alone."""
-        with _as_corrupt(self._folder):
-            own = {term: _idf(self._documents, self._searcher.doc_freq(stream, term)) for term, _ in chosen}
-        return self._query(stream, [(term, count * idfs[term] / own[term]) for term, count in chosen])
-
-    def _query(self, stream: Stream, chosen: Sequence[tuple[str, float]]) -> tantivy.Query | None:
-        parts = []
-        for term, count in chosen:
-            query = tantivy.Query.term_query(self._schema, stream, term, index_option="freq")
-            if count != 1:
-                query = tantivy.Query.boost_query(query, float(count))
-            parts.append((tantivy.Occur.Should, query))
-        return tantivy.Query.boolean_query(parts) if parts else None
+            return AskedTerms(own, ceiling, idfs, boosts)
+        added = _either([(known[term].query, count * known[term].added) for term, count in boosts.items()])
+        return AskedTerms(own, ceiling, idfs, boosts, added)
 
     def _restricted(self, query: tantivy.Query, where: Filter | None, excluded: Sequence[int]) -> tantivy.Query:
         clauses = [(tantivy.Occur.Must, query)]
@@ -290,30 +315,43 @@ class LexicalIndex:
         return query if len(clauses) == 1 else tantivy.Query.boolean_query(clauses)
 
     def _top(self, query: tantivy.Query, k: int) -> tuple[RowArray, FloatArray]:
-        """The k best in the total order; fetches more until the k-th is told apart from what was not fetched."""
-        k = min(
-            k, self._documents
-        )  # tantivy sets aside room for as many as it is asked for, and aborts when there is none
-        limit = min(k + _TIE_MARGIN, self._documents)
-        while True:
-            rows, scores = self._fetch(query, limit)
-            if len(rows) < limit or scores[-1] < scores[k - 1] or limit >= self._documents:
-                break
-            limit = min(limit * 4, self._documents)
-        order = np.lexsort((rows, -scores))[:k]
-        return rows[order], scores[order]
+        """The k best in the total order."""
+        k = min(k, self._documents)  # tantivy sets aside room for as many as it is asked for, and aborts without
+        return self._first(query, self._hits(query, k + _TIE_MARGIN), k)
 
-    def _fetch(self, query: tantivy.Query, limit: int) -> tuple[RowArray, FloatArray]:
-        hits = self._searcher.search(query, limit=limit, count=False).hits
+    def _hits(self, query: tantivy.Query, limit: int) -> _Hits:
+        found: _Hits = self._searcher.search(query, limit=min(limit, self._documents), count=False).hits
+        return found
+
+    def _first(self, query: tantivy.Query, hits: _Hits, k: int) -> tuple[RowArray, FloatArray]:
+        """The k best of ``hits``; asks for more until the k-th is told apart from what was not fetched."""
+        limit = k + _TIE_MARGIN
+        while limit < self._documents and len(hits) == limit and hits[-1][0] == hits[k - 1][0]:
+            limit *= 4
+            hits = self._hits(query, limit)
+        rows, scores = self._rows_of(hits), np.array([score for score, _ in hits], dtype=np.float32)
+        order = np.lexsort((rows, -scores))[:k]
+        rows, scores = rows[order], scores[order]
+        positive = scores > 0
+        return (rows, scores) if positive.all() else (rows[positive], scores[positive])
+
+    def _rows_of(self, hits: _Hits) -> RowArray:
         if not hits:
-            return _NO_ROWS, _NO_SCORES
+            return _NO_ROWS
         numbers = self._searcher.fast_field_values("row", [address for _, address in hits])
         if None in numbers:
             raise ValueError("a document without its row")
-        rows = np.array(numbers, dtype=np.int64)
-        scores = np.array([score for score, _ in hits], dtype=np.float32)
-        positive = scores > 0
-        return (rows, scores) if positive.all() else (rows[positive], scores[positive])
+        return np.array(numbers, dtype=np.int64)
+
+
+def _either(parts: Sequence[tuple[tantivy.Query, float]]) -> tantivy.Query | None:
+    """Any of some terms, each as often as it counts."""
+    if not parts:
+        return None
+    boost, should = tantivy.Query.boost_query, tantivy.Occur.Should
+    return tantivy.Query.boolean_query(
+        [(should, query if count == 1 else boost(query, float(count))) for query, count in parts]
+    )
 
 
 def _idf(rows: int, n: int) -> float:

@@ -10,15 +10,15 @@ Never: decide here what a question needs.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from kbsearch import native
 from kbsearch.columns import load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
-from kbsearch.native import dots
 from kbsearch.tokens import TokenDelta, TokenIndex, term_id
 from kbsearch.vector import DenseReport, VectorDelta, VectorIndex, map_vectors
 from kbsearch.vocabulary import Vocabulary
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kbsearch.lexical import Stream
-    from kbsearch.model import FloatArray, RowArray
+    from kbsearch.model import FloatArray
     from kbsearch.store import Files, Generation
 
 __all__ = ["Parts"]
+
+_MOST_STEPS: Final = 127  # of a code, to either side
 
 Number = TypeVar("Number", np.int32, np.bool_)
 
@@ -96,13 +98,13 @@ class Parts:
     @cached_property
     def vectors(self) -> VectorIndex:
         """The dense leg; a lexical question never opens it."""
-        files, described = self._files(), self._generation.manifest["dense"]
-        report = DenseReport(described["kind"], described["recall_at_100"], tuple(described["ef"]))
+        files, report = self._files(), DenseReport.of(self._generation.manifest["dense"])
         japanese = self.is_japanese[self.article_of_row]
         if self._delta is None:
             return VectorIndex(files.vectors, files.graphs, report, japanese)
         own, added = japanese[: self._base_rows], japanese[self._base_rows :]
-        delta = VectorIndex(files.delta.vectors, files.delta.graphs, DenseReport("flat", 1.0), added)
+        of_delta = DenseReport.of(self._delta["dense"])
+        delta = VectorIndex(files.delta.vectors, files.delta.graphs, of_delta, added)
         removed = np.zeros(self._base_articles, dtype=bool)
         removed[self._removed] = True
         gone = removed[self.article_of_row[: self._base_rows]]
@@ -143,21 +145,43 @@ class Parts:
             removed[self._removed] = True
         return removed
 
-    def title_cosines(self, articles: RowArray, vector: FloatArray) -> FloatArray:
-        """Cosines of a question and the titles of articles, float32 in the order of their numbers."""
-        own, added = self._titles
-        if added is None:
-            return dots(own, articles, vector)
-        cosines, first = np.empty(len(articles), dtype=np.float32), articles < self._base_articles
-        cosines[first] = dots(own, articles[first], vector)
-        cosines[~first] = dots(added, articles[~first] - self._base_articles, vector)
-        return cosines
+    @cached_property
+    def texts(self) -> native.Corpus:
+        """What a question is compared with by its words alone."""
+        return native.Corpus(
+            [(tokens, None, None) for tokens in self.tokens.opened], self.article_of_row, self.is_japanese, self.group
+        )
 
     @cached_property
-    def _titles(self) -> tuple[FloatArray, FloatArray | None]:
+    def corpus(self) -> native.Corpus:
+        """What a question is compared with by its words and its vector."""
+        manifest = self._generation.manifest
+        parts = zip(self.tokens.opened, self.vectors.matrices, self._titles, strict=True)
+        cosines, titles = ((manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines"))
+        return native.Corpus(
+            list(parts), self.article_of_row, self.is_japanese, self.group, self.samples, cosines, titles
+        )
+
+    @cached_property
+    def samples(self) -> tuple[NDArray[np.int8], NDArray[np.int8], float]:
+        """Codes of rows that stand for all: of articles in another script than Japanese, and of Japanese ones.
+
+        Their cosines are wanted in the mean only, and a fourth of the bytes is read for each question.
+        """
+        rows, file = self.vectors.matrices[0], self._files().samples
+        sample = load_column(file, np.int64)
+        if len(sample) and not (sample.min() >= 0 and sample.max() < len(rows)):
+            raise IndexCorrupt(file, "numbers of rows", "others")
+        vectors, japanese = rows[sample], self.is_japanese[self.article_of_row[sample]]
+        step = float(np.abs(vectors).max(initial=0)) / _MOST_STEPS or 1.0
+        codes = np.rint(vectors / np.float32(step)).astype(np.int8)
+        return np.ascontiguousarray(codes[~japanese]), np.ascontiguousarray(codes[japanese]), step
+
+    @property
+    def _titles(self) -> list[FloatArray]:
         files = self._files()
-        own = _titles_of(files, self._base_articles)
-        return own, _titles_of(files.delta, self._delta["articles"]) if self._delta else None
+        own = [_titles_of(files, self._base_articles)]
+        return [*own, _titles_of(files.delta, self._delta["articles"])] if self._delta else own
 
     @cached_property
     def _removed(self) -> NDArray[np.int32]:
@@ -186,7 +210,7 @@ class Parts:
         return self._generation.files
 
 
-def _titles_of(files: Files, articles: int) -> Any:
+def _titles_of(files: Files, articles: int) -> FloatArray:
     vectors = map_vectors(files.title_vectors)
     if len(vectors) != articles:
         raise IndexCorrupt(files.title_vectors, f"{articles} vectors", str(len(vectors)))

@@ -36,10 +36,16 @@ class Ranker:
     ----------
     model
         See :mod:`kbsearch.trees`.
+
+    Attributes
+    ----------
+    forest
+        For :func:`kbsearch.native.judge`, which scores as :meth:`score` does.
     """
 
     def __init__(self, model: Mapping[str, Any]) -> None:
         self._trees = Trees(model, NAMES)
+        self.forest = self._trees.forest
 
     def score(self, features: FloatArray) -> FloatArray:
         """Score articles, float32 of shape (m,), higher is better; any real number.

@@ -7,7 +7,7 @@ Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSO
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +46,8 @@ class Snippet:
     marks: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PassageHit:
-    """One passage that answers, with its scores.
+class PassageHit(NamedTuple):
+    """One passage that answers, with its scores. A question makes some twenty of them.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
     (cosine, −1 to 1).

@@ -10,16 +10,17 @@ Never: fetch content here; rows and article numbers are all it handles.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from kbsearch.confidence import head_features
+from kbsearch import native
 from kbsearch.courtesy import without_courtesy
-from kbsearch.errors import EncoderUnavailable, IndexIncompatible
-from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
+from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
+from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.laps import Laps
 from kbsearch.rank import WORDS_ONLY, Candidates, Mode, Overlap, best_of_articles, order, rank
 from kbsearch.results import Reason
@@ -30,12 +31,12 @@ from kbsearch.wording import mend
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from kbsearch.learned import Models
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
+
+    Forests = tuple[native.Forest | None, native.Forest | None, native.Forest | None]
 
 __all__ = [
     "MAX_QUERY_CHARS",
@@ -49,13 +50,10 @@ __all__ = [
     "Wording",
     "best_articles",
     "candidates",
-    "describe",
-    "own_language_first",
+    "judged",
     "prepare",
-    "question_of",
     "reasons_of",
     "scored",
-    "title_cosines",
 ]
 
 MAX_QUERY_CHARS: Final = 10_000
@@ -64,16 +62,15 @@ MAX_QUERY_CHARS: Final = 10_000
 POOL: Final = 100
 """Rows that each leg proposes; the learned ranking was trained on pools of this depth."""
 
-SHOWN_ROWS: Final = 6
-"""Of one article; aliases among them show a passage that may be there already."""
+SHOWN_ROWS: Final = 3
+"""Of one article, each with another text."""
 
 _FOREIGN_POOL: Final = 25  # of the script that the question is not in
-_BEHIND: Final = np.float32(1e-4)  # in log-odds
-_FEW_PASSAGES: Final = 30
-_LEAST_SPREAD: Final = 0.003
 VERSION: Final = "version"
 """Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
 
+_LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
+_LEGS: Final = ("words", "grams", "dense")
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
@@ -131,7 +128,7 @@ class RankedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedArticle:
-    """An article with its score and its best candidate rows: at least one, at most ``SHOWN_ROWS``."""
+    """An article with its score and its best rows of different texts: at least one, at most ``SHOWN_ROWS``."""
 
     number: int
     score: float
@@ -190,143 +187,139 @@ def best_articles(
     k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
     laps = laps or Laps()
     pooled = candidates(snapshot, query, where, POOL, mode, without, laps)
-    articles, scores, log_odds = _scored_articles(snapshot, models, query, pooled, mode)
-    found = list(islice(_ranked_articles(snapshot, query, pooled, articles, scores, mode), k))
-    pool, seen = POOL, len(pooled.rows)
-    while len(found) < k and pool < _DEEPEST_POOL:
-        pool *= _DEEPER
-        pooled = candidates(snapshot, query, where, pool, mode, without, laps)
-        if len(pooled.rows) == seen:
-            break  # the legs have no more
-        seen = len(pooled.rows)
-        deep = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
-        floor = np.float32(found[-1].score if found else 1.0)
-        plain = rank(deep, mode)
-        behind: FloatArray = plain * floor if mode == "hybrid" else np.minimum(plain, floor)
-        known = {article.number for article in found}
-        more = _ranked_articles(snapshot, query, pooled, deep.rows, behind, mode)
-        found += islice((article for article in more if article.number not in known), k - len(found))
+    if mode != "hybrid" or models is None or query.wordings[0].vector is None:
+        articles, log_odds = best_of_articles(pooled, snapshot.article_of_row[pooled.rows]), None
+        numbers, scores = articles.rows, rank(articles, mode)
+        places, begins = order(numbers, scores), _begins(snapshot, pooled)
+        if mode in WORDS_ONLY:  # no word in common with the question
+            places = places[scores[places] > 0]
+    else:
+        judgement = judged(snapshot, query, pooled, models.forests)
+        numbers, places, begins, log_odds = (
+            judgement.numbers, judgement.order, judgement.begins, judgement.log_odds,
+        )  # fmt: skip
+        scores = (1 / (1 + np.exp(-judgement.scores.astype(np.float64)))).astype(np.float32)  # (0, 1), order kept
+    found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, places[:k], mode)
+    if len(found) < k:
+        found += _deeper(snapshot, query, where, mode, k, without, pooled, found)
     laps.end("rank")
     return Ranked(tuple(found), log_odds)
 
 
+def _deeper(
+    snapshot: Snapshot,
+    query: Query,
+    where: Filter,
+    mode: Mode,
+    k: int,
+    without: tuple[int, ...],
+    pooled: Candidates,
+    found: list[RankedArticle],
+) -> list[RankedArticle]:
+    """More articles than the pool holds, which stand behind those that were ``found``."""
+    behind: list[RankedArticle] = []
+    pool, seen = POOL, len(pooled.rows)
+    while len(found) + len(behind) < k and pool < _DEEPEST_POOL:
+        pool *= _DEEPER
+        pooled = candidates(snapshot, query, where, pool, mode, without)
+        if len(pooled.rows) == seen:
+            break  # the legs have no more
+        seen = len(pooled.rows)
+        deep, begins = best_of_articles(pooled, snapshot.article_of_row[pooled.rows]), _begins(snapshot, pooled)
+        last = (behind or found)[-1:]
+        floor = np.float32(last[0].score if last else 1.0)
+        plain = rank(deep, mode)
+        scores: FloatArray = plain * floor if mode == "hybrid" else np.minimum(plain, floor)
+        known = np.array([article.number for article in chain(found, behind)], dtype=np.int64)
+        places = order(deep.rows, scores)
+        if mode in WORDS_ONLY:
+            places = places[scores[places] > 0]
+        places = places[~np.isin(deep.rows[places], known)][: k - len(known)]
+        behind += _ranked_articles(snapshot, query, pooled, deep.rows, begins, scores, places, mode)
+    return behind
+
+
+def _begins(snapshot: Snapshot, pooled: Candidates) -> RowArray:
+    """Where the rows of each article begin in a pool, and where the last ones end."""
+    numbers = snapshot.article_of_row[pooled.rows]
+    return np.append(np.flatnonzero(np.diff(numbers, prepend=-1)), len(numbers))
+
+
 def _ranked_articles(
-    snapshot: Snapshot, query: Query, pooled: Candidates, articles: RowArray, scores: FloatArray, mode: Mode
-) -> Iterator[RankedArticle]:
-    """Articles in their order, each with its rows in theirs; made one by one, since a page takes only the first."""
-    numbers, row_scores = snapshot.article_of_row[pooled.rows], rank(pooled, mode)
-    dense = query.wordings[0].vector is not None
-    for place in order(articles, scores).tolist():
-        if mode in WORDS_ONLY and scores[place] <= 0:
-            break  # no word in common with the question
-        number = articles[place]
-        # Rows ascend, and with them their articles: those of one stand together.
-        first, last = np.searchsorted(numbers, (number, number + 1)).tolist()
-        own = row_scores[first:last].tolist()
-        best = sorted(range(last - first), key=own.__getitem__, reverse=True)[
-            :SHOWN_ROWS
-        ]  # stable: the lower row first
-        ranked = tuple([_ranked_row(pooled, first + row, own[row], dense=dense) for row in best])
-        yield RankedArticle(int(number), float(scores[place]), ranked)
+    snapshot: Snapshot,
+    query: Query,
+    pooled: Candidates,
+    numbers: RowArray,
+    begins: RowArray,
+    scores: FloatArray,
+    places: RowArray,
+    mode: Mode,
+) -> list[RankedArticle]:
+    """The articles at some places, each with its rows, the best first."""
+    row_scores = rank(pooled, mode).tolist()
+    firsts, lasts = begins[places].tolist(), begins[places + 1].tolist()
+    # Stable: of equals the lower row comes first.
+    best = [
+        sorted(range(first, last), key=row_scores.__getitem__, reverse=True)[:_LOOKED_AT]
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+    chosen = np.array(list(chain.from_iterable(best)), dtype=np.int64)
+    rows = pooled.rows[chosen]
+    legs = [pooled.words[chosen].tolist(), pooled.grams[chosen].tolist()]
+    if query.wordings[0].vector is not None:
+        legs.append(pooled.dense[chosen].tolist())
+    described = zip(rows.tolist(), snapshot.tokens.shown(rows), *legs, strict=True)
+    found = []
+    for number, score, own in zip(numbers[places].tolist(), scores[places].tolist(), best, strict=True):
+        shown: dict[int, RankedRow] = {}  # by text: an alias shows the passage that it leads to
+        for place, (row, text, *parts) in zip(own, islice(described, len(own)), strict=True):
+            if text not in shown and len(shown) < SHOWN_ROWS:
+                shown[text] = RankedRow(row, row_scores[place], dict(zip(_LEGS, parts, strict=False)))
+        found.append(RankedArticle(number, score, tuple(shown.values())))
+    return found
 
 
-def describe(snapshot: Snapshot, query: Query, pooled: Candidates) -> tuple[RowArray, FloatArray]:
-    """Article numbers of a pool, and their features; see :mod:`kbsearch.features`."""
-    return article_features(
-        pooled,
-        snapshot.article_of_row[pooled.rows],
-        lambda numbers: title_cosines(snapshot, query, numbers),
-        snapshot.is_japanese,
-        question_of(snapshot, query),
-    )
+def judged(
+    snapshot: Snapshot,
+    query: Query,
+    pooled: Candidates,
+    forests: Forests = (None, None, None),
+    untitled: int = -1,
+) -> native.Judged:
+    """The articles of a pool with their features (:mod:`kbsearch.features`), and with models their order.
+
+    ``forests`` are those of :class:`kbsearch.learned.Models`, or of the ranking alone. The article ``untitled`` counts
+    as if its title were like any other.
+    """
+    first, overlap = query.wordings[0], pooled.overlap
+    if overlap is None or first.vector is None:
+        raise AssertionError("articles are judged by words, cosines and what the question shares with their fields")
+    asking = native.Asking(
+        pooled.words_ceiling, pooled.grams_ceiling, first.japanese, first.asks_japanese,
+        math.log1p(len(set(first.grams))), untitled,
+    )  # fmt: skip
+    scores = np.concatenate([pooled.words, pooled.grams, pooled.dense, overlap.cover.ravel(), overlap.reverse.ravel()])
+    with _damage_named(snapshot):
+        corpus = snapshot.parts.corpus
+        return native.judge(corpus, _ways(snapshot, query), asking, pooled.rows, scores, forests)
 
 
 def reasons_of(snapshot: Snapshot, models: Models, query: Query, where: Filter) -> dict[int, tuple[Reason, ...]]:
     """Why the articles of the pool stand where they stand, by article number; see :class:`kbsearch.results.Reason`."""
     if query.wordings[0].vector is None:
         return {}
-    numbers, features = describe(snapshot, query, candidates(snapshot, query, where, POOL))
-    raw = models.ranker.score(features)
-    scores = own_language_first(snapshot, query, numbers, raw)[0]
+    found = judged(snapshot, query, candidates(snapshot, query, where, POOL), models.forests)
     names = (*NAMES, VERSION)
-    described = np.column_stack([features, scores])
-    added = np.column_stack([models.ranker.contributions(features), scores - raw])
+    described = np.column_stack([found.features, found.scores])
+    added = np.column_stack([models.ranker.contributions(found.features), found.scores - found.raw])
     return {
         int(number): tuple(
             Reason(names[place], float(values[place]), float(shares[place]))
             for place in np.argsort(-np.abs(shares), kind="stable")
             if shares[place]
         )
-        for number, values, shares in zip(numbers, described, added, strict=True)
+        for number, values, shares in zip(found.numbers, described, added, strict=True)
     }
-
-
-def question_of(snapshot: Snapshot, query: Query) -> Question:
-    """What the features need of the question and its corpus."""
-    manifest, first = snapshot.generation.manifest, query.wordings[0]
-    cosines, titles = [(manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines")]
-    other, japanese = [_background(sample, first.vector, cosines) for sample in snapshot.samples]
-    return Question(first.japanese, len(set(first.grams)), cosines, titles, (other, japanese))
-
-
-def _background(sample: FloatArray, vector: FloatArray | None, usual: tuple[float, float]) -> tuple[float, float]:
-    """Mean and spread of the cosines between a question and passages that have most likely nothing to do with it."""
-    if vector is None or len(sample) < _FEW_PASSAGES:
-        return usual
-    cosines = sample @ vector
-    mean = float(cosines.sum()) / len(cosines)
-    cosines -= np.float32(mean)
-    return mean, max(math.sqrt(float(cosines @ cosines) / len(cosines)), _LEAST_SPREAD)
-
-
-def title_cosines(snapshot: Snapshot, query: Query, articles: RowArray) -> FloatArray:
-    """Cosine of the question and each of the articles' titles alone, in the wording that is nearest."""
-    ways = [w.vector for w in query.wordings if w.vector is not None]
-    return _nearest([snapshot.parts.title_cosines(articles, vector) for vector in ways])
-
-
-def _nearest(ways: list[FloatArray]) -> FloatArray:
-    if len(ways) == 1:
-        return ways[0]
-    nearest: FloatArray = np.max(ways, axis=0)
-    return nearest
-
-
-def _scored_articles(
-    snapshot: Snapshot, models: Models | None, query: Query, pooled: Candidates, mode: Mode
-) -> tuple[RowArray, FloatArray, tuple[float, float] | None]:
-    """Article numbers of the pool, ascending, their scores, by the learned ranking or by one leg, and the log-odds."""
-    if mode != "hybrid" or models is None or query.wordings[0].vector is None:
-        articles = best_of_articles(pooled, snapshot.article_of_row[pooled.rows])
-        return articles.rows, rank(articles, mode), None
-    found, features = describe(snapshot, query, pooled)
-    raw, first = own_language_first(snapshot, query, found, models.ranker.score(features))
-    scores = 1 / (1 + np.exp(-raw.astype(np.float64)))  # into (0, 1), order kept
-    log_odds = models.confidence.log_odds(head_features(features[first], raw[first])) if len(found) else None
-    return found, scores.astype(np.float32), log_odds
-
-
-def own_language_first(
-    snapshot: Snapshot, query: Query, articles: RowArray, scores: FloatArray
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Of the versions of one article in several languages, the one in the question's script has the best score of all.
-
-    The others stand right behind it. Also which articles are the first of their versions: a translation beside its
-    source is no rival that would make the answer unsure.
-    """
-    groups = snapshot.group[articles]
-    first = np.ones(len(articles), dtype=bool)
-    if len(set(groups.tolist())) == len(articles):
-        return scores, first
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    own = snapshot.is_japanese[articles] == query.wordings[0].asks_japanese
-    scores = scores.copy()
-    for versions in (np.flatnonzero(group == number) for number in np.flatnonzero(sizes > 1)):
-        best = scores[versions].max()
-        order_ = np.lexsort((versions, -scores[versions], ~own[versions]))
-        first[versions[order_[1:]]] = False
-        scores[versions[order_]] = best - np.arange(len(versions), dtype=np.float32) * _BEHIND
-    return scores, first
 
 
 def candidates(
@@ -345,16 +338,16 @@ def candidates(
     proposals: list[RowArray] = [_NO_ROWS]
     for wording in query.wordings:
         if mode not in {"dense", "grams"}:
-            proposals.append(lexical.search("words", wording.words, pool, where, excluded)[0])
+            proposals.append(lexical.propose("words", wording.words, pool, where, excluded))
         if mode not in {"dense", "words"}:
-            proposals.append(lexical.search("grams", wording.grams, pool, where, excluded)[0])
+            proposals.append(lexical.propose("grams", wording.grams, pool, where, excluded))
     by_words = len(proposals)
     laps.end("lexical")
     for wording in query.wordings:
         if wording.vector is not None:
             proposals += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
     laps.end("dense")
-    found = scored(snapshot, query, _distinct(np.concatenate(proposals)))
+    found = scored(snapshot, query, np.concatenate(proposals))
     if not snapshot.parts.has_delta:
         return found
     return _trimmed(found, np.concatenate([_NO_ROWS, *proposals[by_words:]]), pool)
@@ -388,35 +381,40 @@ def _trimmed(found: Candidates, near: RowArray, pool: int) -> Candidates:
     )  # fmt: skip
 
 
-def _distinct(rows: RowArray) -> RowArray:
-    """Ascending, each once: ``np.unique`` for a few hundred, at a fifth of its price."""
-    ascending = np.sort(rows)
-    distinct: RowArray = ascending[np.diff(ascending, prepend=-1) != 0]
-    return distinct
-
-
 def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
-    """Rows, ascending, with the scores of all legs; of several wordings, a row has those that it matches best."""
-    first, *others = (snapshot.asked(wording.words, wording.grams) for wording in query.wordings)
-    words, grams, cover, reverse = snapshot.tokens.describe(first.terms, rows)
-    for other in others:
-        more_words, more_grams, more_cover, more_reverse = snapshot.tokens.describe(other.terms, rows)
-        words = np.maximum(words, more_words * _in_units(first.words_ceiling, other.words_ceiling))
-        grams = np.maximum(grams, more_grams * _in_units(first.grams_ceiling, other.grams_ceiling))
-        cover, reverse = np.maximum(cover, more_cover), np.maximum(reverse, more_reverse)
-    ways = [snapshot.vectors.score(w.vector, rows) for w in query.wordings if w.vector is not None]
-    dense = _nearest(ways) if ways else np.zeros(len(rows), np.float32)
-    ceilings = first.words_ceiling, first.grams_ceiling
-    return Candidates(rows, words, grams, dense, *ceilings, Overlap(cover, reverse))
+    """The distinct rows with the scores of all legs; of several wordings, a row has those that it matches best."""
+    first = snapshot.asked(query.wordings[0].words, query.wordings[0].grams)
+    parts = snapshot.parts
+    with _damage_named(snapshot):
+        corpus = parts.texts if query.wordings[0].vector is None else parts.corpus
+        found, scores = native.pool(corpus, _ways(snapshot, query), rows)
+    n = len(found)
+    return Candidates(
+        found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], first.words_ceiling, first.grams_ceiling,
+        Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)),
+    )  # fmt: skip
 
 
-def _in_units(first: float, other: float) -> np.float32:
+def _ways(snapshot: Snapshot, query: Query) -> list[native.Way]:
+    asked = [snapshot.asked(wording.words, wording.grams) for wording in query.wordings]
+    first = asked[0]
+    return [
+        native.Way(
+            way.terms, wording.vector,
+            (_in_units(first.words_ceiling, way.words_ceiling), _in_units(first.grams_ceiling, way.grams_ceiling)),
+        )
+        for way, wording in zip(asked, query.wordings, strict=True)
+    ]  # fmt: skip
+
+
+def _in_units(first: float, other: float) -> float:
     """By what BM25 of another wording is multiplied to be compared with that of the first; 0 where it cannot be."""
-    return np.float32(first / other if first > 0 and other > 0 else 0)
+    return first / other if first > 0 and other > 0 else 0
 
 
-def _ranked_row(candidates: Candidates, place: int, score: float, *, dense: bool) -> RankedRow:
-    parts = {"words": float(candidates.words[place]), "grams": float(candidates.grams[place])}
-    if dense:
-        parts["dense"] = float(candidates.dense[place])
-    return RankedRow(int(candidates.rows[place]), score, parts)
+@contextmanager
+def _damage_named(snapshot: Snapshot) -> Iterator[None]:
+    try:
+        yield
+    except native.Damaged as error:
+        raise IndexCorrupt(snapshot.generation.files.folder, "places inside the columns", str(error)) from error

@@ -32,7 +32,7 @@ from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
 from kbsearch.retrieve import Query, Ranked, RankedArticle, RankedRow, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
-from kbsearch.snippet import DEFAULT_CHARS, make_snippet
+from kbsearch.snippet import DEFAULT_CHARS, make_snippet, room_of
 from kbsearch.store import Store
 from kbsearch.turns import Turns
 
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from kbsearch.snapshot import Asked
 
 __all__ = ["KnowledgeBase"]
-
-_PASSAGES_PER_HIT = 3
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
 
@@ -255,22 +253,21 @@ def _present(
     laps: Laps,
 ) -> tuple[Hit, ...]:
     """Fetch the page that is shown, in one go, and cut its snippets."""
-    pages = [_distinct(snapshot, article) for article in articles]
-    passages = snapshot.content.passage_rows([ranked.row for page in pages for ranked in page])
+    passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
     laps.end("fetch")
+    first = np.array([article.rows[0].row for article in articles], dtype=np.int64)
     asked = _asked_anyhow(snapshot, query).terms
-    weights = asked.idfs.tolist()
-    matches = snapshot.tokens.matches(asked, np.array([page[0].row for page in pages], dtype=np.int64))
+    windows = snapshot.tokens.windows(asked, first, snippet_chars, room_of(snippet_chars))
     hits = []
-    for number, (article, page, places) in enumerate(zip(articles, pages, matches, strict=True), start=1):
-        best, row = passages[page[0].row], page[0].row
-        snippet = make_snippet(best.text, snapshot.tokens.sentences(row), places, weights, snippet_chars)
+    for number, (article, window) in enumerate(zip(articles, windows, strict=True), start=1):
+        ranked = article.rows[0]
+        best = passages[ranked.row]
+        snippet = make_snippet(best.text, window, snippet_chars)
         hits.append(
             Hit(
-                rank=number, article_id=best.article_id, section_id=best.section_id, title=best.title,
-                heading=best.heading, snippet=snippet.text, marks=snippet.marks, score=article.score,
-                parts=page[0].parts, path=best.path, lines=best.lines,
-                passages=_passages(page, passages), reasons=reasons.get(article.number, ()),
+                number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
+                article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
+                reasons.get(article.number, ()),
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -285,18 +282,8 @@ def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
     return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
 
 
-def _distinct(snapshot: Snapshot, article: RankedArticle) -> list[RankedRow]:
-    """The best rows of one article, each text once: an alias shows the passage that it leads to."""
-    rows = article.rows
-    texts = snapshot.tokens.shown([ranked.row for ranked in rows])
-    chosen: dict[int, RankedRow] = {}
-    for ranked, text in zip(rows, texts, strict=True):
-        chosen.setdefault(text, ranked)
-    return list(chosen.values())[:_PASSAGES_PER_HIT]
-
-
-def _passages(page: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
-    shown = [(passages[ranked.row], ranked) for ranked in page]
+def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
+    shown = [(passages[ranked.row], ranked) for ranked in rows]
     return tuple(
         [
             PassageHit(row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts)

@@ -15,9 +15,6 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import numpy as np
-
-from kbsearch.columns import load_column
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
 from kbsearch.parts import Parts
@@ -28,6 +25,7 @@ from kbsearch.text import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from kbsearch import native
@@ -127,17 +125,6 @@ class Snapshot:
         except ValueError as error:
             raise IndexCorrupt(file, "rules of synonyms as JSON", str(error)) from error
         return Synonyms(rules)
-
-    @cached_property
-    def samples(self) -> tuple[FloatArray, FloatArray]:
-        """Vectors of rows that stand for all: of articles in another script than Japanese, and of Japanese ones."""
-        self.generation.check_present()
-        rows, file = self.vectors.vectors, self.generation.files.samples
-        sample = load_column(file, np.int64)
-        if len(sample) and not (sample.min() >= 0 and sample.max() < len(rows)):
-            raise IndexCorrupt(file, "numbers of rows", "others")
-        japanese = self.is_japanese[self.article_of_row[sample]]
-        return np.ascontiguousarray(rows[sample[~japanese]]), np.ascontiguousarray(rows[sample[japanese]])
 
     @cached_property
     def article_ids(self) -> list[str]:

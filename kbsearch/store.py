@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"

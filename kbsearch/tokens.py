@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "term_id"]
+__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "Window", "term_id"]
 
 SLOTS: Final = ("title words", "title grams", "heading words", "heading grams", "alias words", "alias grams")
 """Order of what :meth:`TokenIndex.describe` says of the short fields."""
@@ -45,13 +45,26 @@ SLOTS: Final = ("title words", "title grams", "heading words", "heading grams", 
 Located = tuple[int, int, int]
 """First and one-past-last character of a place, and the place of its term in the question."""
 
+
+class Window(NamedTuple):
+    """The part of a body that is shown: characters, whether sentences are cut on its sides, and the marked places."""
+
+    start: int
+    end: int
+    cut_before: bool
+    cut_after: bool
+    marks: list[tuple[int, int]]
+
+
 _COLUMNS: Final = {
-    "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "ends": np.int64, "distinct": np.uint32,
-    "sentences": np.uint16, "sentence_ends": np.int64, "part_ends": np.int64, "part_texts": np.uint32,
-    "part_weights": np.uint32, "slots": np.uint32, "bodies": np.uint32, "row_lengths": np.uint32, "totals": np.int64,
+    "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "sentences": np.uint16, "texts": np.uint32,
+    "rows": np.uint32, "parts": np.uint32, "totals": np.int64,
 }  # fmt: skip
+_BODY: Final = 7  # place in the record of a row
+_COUNTS, _SENTENCES = 2, 6  # places in the record of a text
 _FARTHEST: Final = np.iinfo(np.uint16).max  # what begins further on is counted, and never shown
 _LONGEST: Final = np.iinfo(np.uint8).max
+_LOW: Final = 0xFFFFFFFF
 _BUFFER: Final = 1 << 20
 _SHORT: Final = 200  # characters
 _RECENT: Final = 16
@@ -82,8 +95,6 @@ class TokenWriter:
         self._ids: dict[tuple[str, str], int] = {}
         self._tokens = self._sentences = self._parts = 0
         self._totals = [0, 0]
-        for name in ("ends", "sentence_ends", "part_ends"):
-            self._columns[name].append([0])
 
     def __enter__(self) -> Self:
         return self
@@ -117,19 +128,20 @@ class TokenWriter:
         grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
         sentences: Sequence[tuple[int, int]],
     ) -> tuple[int, int]:
+        begin, distinct = self._tokens, []
         for stream, (terms, spans) in (("words", words), ("grams", grams)):
             ids = [self._id(stream, term) for term in terms]
             self._columns["ids"].append(ids)
             self._columns["starts"].append([min(start, _FARTHEST) for start, _ in spans])
             self._columns["lengths"].append([min(end - start, _LONGEST) for start, end in spans])
-            self._columns["distinct"].append([len(set(ids))])
+            distinct.append(len(set(ids)))
             self._tokens += len(ids)
-            self._columns["ends"].append([self._tokens])
         places = [place for start, end in sentences if end <= _FARTHEST for place in (start, end)]
         self._columns["sentences"].append(places)
+        counts = len(words[0]), len(grams[0])
+        self._columns["texts"].append((begin & _LOW, begin >> 32, *counts, *distinct, self._sentences, len(places)))
         self._sentences += len(places)
-        self._columns["sentence_ends"].append([self._sentences])
-        return len(words[0]), len(grams[0])
+        return counts
 
     def add_row(self, body: str, slots: tuple[str, str, str], parts: Iterable[tuple[str, int]]) -> tuple[str, str]:
         """Add a row of texts that :meth:`knows` knows; a part is a text with its weight.
@@ -154,13 +166,11 @@ class TokenWriter:
                 lengths[stream] += counts[stream] * weight
                 if counts[stream]:
                     joined[stream].extend([terms[stream]] * weight)
-        self._columns["part_texts"].append(texts)
-        self._columns["part_weights"].append(weights)
+        self._columns["parts"].append(chain.from_iterable(zip(texts, weights, strict=True)))
+        shown = [self._texts[text][0] for text in (*slots, body)]
+        quantised = [quantised_length(length) for length in lengths]
+        self._columns["rows"].append((self._parts, self._parts + len(texts), *quantised, *shown))
         self._parts += len(texts)
-        self._columns["part_ends"].append([self._parts])
-        self._columns["slots"].append([self._texts[slot][0] for slot in slots])
-        self._columns["bodies"].append([self._texts[body][0]])
-        self._columns["row_lengths"].append([quantised_length(length) for length in lengths])
         self._totals = [total + length for total, length in zip(self._totals, lengths, strict=True)]
         if len(self._recent) > _RECENT:
             self._recent.clear()
@@ -209,9 +219,8 @@ class TokenIndex:
             self._open = native.Tokens(self._columns)
         except native.Damaged as error:
             raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
-        sentences = len(self._columns["sentence_ends"])
-        if self._open.rows != rows or len(totals) != 2 or sentences != self._open.texts + 1:  # noqa: PLR2004 - streams
-            raise IndexCorrupt(folder, f"the terms of {rows} rows", f"those of {self._open.rows}")
+        if self._open.n_rows != rows or len(totals) != 2:  # noqa: PLR2004 - streams
+            raise IndexCorrupt(folder, f"the terms of {rows} rows", f"those of {self._open.n_rows}")
         self._base_rows, self._delta = rows, delta
         self.totals: tuple[int, int] = (int(totals[0]), int(totals[1]))
         self.rows = served = rows
@@ -250,6 +259,11 @@ class TokenIndex:
         return native.Asked(
             np.array(ids, np.uint32), idfs, np.array(boost, np.float32), flags, self.mean_lengths, BM25_K1, BM25_B
         )
+
+    @property
+    def opened(self) -> list[native.Tokens]:
+        """The columns, and those of the delta behind them."""
+        return [self._open] if self._delta is None else [self._open, self._delta.added._open]  # noqa: SLF001 - one of us
 
     def describe(self, asked: native.Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Compare a question with rows.
@@ -296,35 +310,56 @@ class TokenIndex:
         starts = [0, *ends.tolist()]
         return [places[start:end] for start, end in pairwise(starts)]
 
+    def windows(self, asked: native.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
+        """What is shown of the body of each row within ``limit`` characters; see :mod:`kbsearch.snippet`."""
+        if self._delta is not None:
+            return [
+                self._delta.added.windows(asked, added, limit, room)[0]
+                if len(added)
+                else self._windows(asked, own, limit, room)[0]
+                for own, added in map(self._split, rows[:, np.newaxis])
+            ]
+        return self._windows(asked, rows, limit, room)
+
+    def _windows(self, asked: native.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
+        shown, marks = self._sound(native.windows, self._open, asked, rows, limit, room)
+        places, done, found = list(map(tuple, marks.tolist())), 0, []
+        for start, end, before, after, last in shown.tolist():
+            found.append(Window(start, end, bool(before), bool(after), places[done:last]))
+            done = last
+        return found
+
     def sentences(self, row: int) -> list[tuple[int, int]]:
         """Spans of the sentences of a row's body, ascending; none is empty."""
         if self._delta is not None and row >= self._base_rows:
             return self._delta.added.sentences(row - self._base_rows)
-        start, end = self._region("sentence_ends", int(self._columns["bodies"][row]), "sentences")
-        places = self._columns["sentences"][start:end].tolist()
-        if len(places) % 2:
-            raise IndexCorrupt(self._folder / "sentence_ends.npy", "two places a sentence", "one alone")
+        text = self._text(int(self._row(row)[_BODY]))
+        start, size = int(text[_SENTENCES]), int(text[_SENTENCES + 1])
+        places = self._columns["sentences"][start : start + size].tolist()
+        if len(places) != size or size % 2:
+            raise IndexCorrupt(self._folder / "texts.npy", "two places a sentence", "others")
         return list(zip(places[::2], places[1::2], strict=True))
 
-    def shown(self, rows: Sequence[int]) -> list[int]:
-        """The number of the text that each row shows: equal numbers are equal texts. All rows are of one article."""
-        if self._delta is not None and rows[0] >= self._base_rows:
-            return self._delta.added.shown([row - self._base_rows for row in rows])
-        bodies: list[int] = self._columns["bodies"][rows].tolist()
-        return bodies
+    def shown(self, rows: RowArray) -> list[int]:
+        """The number of the text that each row shows: within an article, equal numbers are equal texts."""
+        own = rows if self._delta is None else rows[rows < self._base_rows]
+        bodies: list[int] = self._columns["rows"][own * native.ROW + _BODY].tolist()
+        if self._delta is None or len(own) == len(rows):
+            return bodies
+        of_base, of_delta = iter(bodies), iter(self._delta.added.shown(rows[rows >= self._base_rows] - self._base_rows))
+        return [next(of_base if row < self._base_rows else of_delta) for row in rows.tolist()]
 
     def counts(self, row: int, stream: str) -> dict[int, int]:
         """How often a row holds each term of a stream, weights included, by :func:`term_id`."""
         if self._delta is not None and row >= self._base_rows:
             return self._delta.added.counts(row - self._base_rows, stream)
-        start, end = self._region("part_ends", row, "part_texts")
+        start, end = self._row(row)[:2].tolist()
         counts: dict[int, int] = {}
-        columns = self._columns
-        for text, weight in zip(
-            columns["part_texts"][start:end].tolist(), columns["part_weights"][start:end].tolist(), strict=True
-        ):
-            first, last = self._region("ends", 2 * text + (stream == "grams"), "ids")
-            for term in columns["ids"][first:last].tolist():
+        parts = self._columns["parts"][native.PIECE * start : native.PIECE * end].tolist()
+        for number, weight in zip(parts[::2], parts[1::2], strict=True):
+            low, high, words, grams, *_ = self._text(number).tolist()
+            first = (high << 32 | low) + (words if stream == "grams" else 0)
+            for term in self._columns["ids"][first : first + (grams if stream == "grams" else words)].tolist():
                 counts[term] = counts.get(term, 0) + weight
         return counts
 
@@ -335,13 +370,17 @@ class TokenIndex:
         place = int(np.searchsorted(rows, self._base_rows))
         return rows[:place], rows[place:] - self._base_rows
 
-    def _region(self, ends: str, place: int, of: str) -> tuple[int, int]:
-        column = self._columns[ends]
-        if place + 1 < len(column):
-            start, end = int(column[place]), int(column[place + 1])
-            if 0 <= start <= end <= len(self._columns[of]):
-                return start, end
-        raise IndexCorrupt(self._folder / f"{ends}.npy", f"places inside {of}", "places outside")
+    def _row(self, row: int) -> NDArray[np.uint32]:
+        return self._record("rows", row, native.ROW)
+
+    def _text(self, text: int) -> NDArray[np.uint32]:
+        return self._record("texts", text, native.TEXT)
+
+    def _record(self, name: str, place: int, size: int) -> NDArray[np.uint32]:
+        record = self._columns[name][place * size : (place + 1) * size]
+        if len(record) != size:
+            raise IndexCorrupt(self._folder / f"{name}.npy", f"a record {place}", "none")
+        return record
 
     def _sound(self, call: Any, *values: Any) -> Any:
         try:

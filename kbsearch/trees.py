@@ -9,8 +9,9 @@ Never: evaluate a model with other features than those it names.
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Trees"]
 
+_MOST_LEAVES: Final = 32
+_ALL: Final = 0xFFFFFFFF
+
 
 class Trees:
     """An open model; immutable, shared between threads.
@@ -35,35 +39,22 @@ class Trees:
         The object of the JSON file.
     names
         The features that it will be given, in order.
+
+    Attributes
+    ----------
+    forest
+        The same trees as the compiled part walks them.
     """
 
     def __init__(self, model: Mapping[str, Any], names: Sequence[str]) -> None:
         if tuple(model["features"]) != tuple(names):
             raise AssertionError("the model was trained on other features")
-        trees = model["trees"]
-        width = max(len(tree["feature"]) for tree in trees)
-        self._depth = int(model["depth"])
-        # One table for all trees, so that a step of the walk is one look-up: node n of tree t stands at t * width + n.
-        self._root = np.arange(len(trees)) * width
-        self._feature = _padded(trees, "feature", width).astype(np.int64).ravel()
-        self._threshold = _padded(trees, "threshold", width).ravel()
-        self._value = _padded(trees, "value", width).ravel()
-        children = np.stack([_padded(trees, "right", width), _padded(trees, "left", width)], axis=-1)
-        self._child = (children.astype(np.int64) + self._root[:, np.newaxis, np.newaxis]).ravel()  # right, left
-        self._shape = (len(trees), width, self._depth)
-        if not (self._feature.min() >= 0 and self._feature.max() < len(names)):
-            raise AssertionError("a tree asks for a feature that is not there")
-        if not (children.min() >= 0 and children.max() < width):
-            raise AssertionError("a tree leads to a node that is not there")
-        self._features32, self._child32 = self._feature.astype(np.int32), self._child.astype(np.int32)
-        # For float32 numbers, to be at most a threshold is to be at most the next float32 below it.
-        rounded = self._threshold.astype(np.float32)
-        self._threshold32 = np.where(rounded > self._threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+        self._trees, self._depth = model["trees"], int(model["depth"])
+        self.forest = _forest(self._trees, len(names))
 
     def score(self, features: FloatArray) -> NDArray[np.float64]:
         """The sum of all trees for each row: float64, shape (m,), of features of shape (m, len(names))."""
-        features = np.ascontiguousarray(features, dtype=np.float32)
-        return native.trees(self._features32, self._threshold32, self._value, self._child32, self._shape, features)
+        return native.trees(self.forest, np.ascontiguousarray(features, dtype=np.float32))
 
     def contributions(self, features: FloatArray) -> NDArray[np.float64]:
         """What each feature adds to the score of each row, float64, shape (m, len(names)).
@@ -72,25 +63,103 @@ class Trees:
         at the roots, which are the same for every row, they sum to the score.
         """
         added = np.zeros(features.shape, dtype=np.float64)
-        for before, after in pairwise(self._nodes(features)):
+        feature, value = self._nodes.feature, self._nodes.value
+        for before, after in pairwise(self._path(features)):
             rows = np.repeat(np.arange(len(features)), before.shape[1])
-            step = self._value[after] - self._value[before]
-            np.add.at(added, (rows, self._feature[before].ravel()), step.ravel())
+            np.add.at(added, (rows, feature[before].ravel()), (value[after] - value[before]).ravel())
         return added
 
-    def _nodes(self, features: FloatArray) -> list[NDArray[np.int64]]:
+    @cached_property
+    def _nodes(self) -> _Nodes:
+        return _Nodes.of(self._trees)
+
+    def _path(self, features: FloatArray) -> list[NDArray[np.int64]]:
         """Where each row stands in each tree, from the roots to the leaves; each of shape (m, trees)."""
-        wide = features.astype(np.float64)
+        nodes, wide = self._nodes, features.astype(np.float64)
         row = np.arange(len(wide))[:, np.newaxis] * wide.shape[1]
         flat = wide.ravel()
-        node = np.broadcast_to(self._root, (len(wide), len(self._root)))
+        node = np.broadcast_to(nodes.root, (len(wide), len(nodes.root)))
         path = [node]
         for _ in range(self._depth):
-            left = flat.take(row + self._feature.take(node)) <= self._threshold.take(node)
-            node = self._child.take(2 * node + left)
+            left = flat.take(row + nodes.feature.take(node)) <= nodes.threshold.take(node)
+            node = nodes.child.take(2 * node + left)
             path.append(node)
         return path
 
 
-def _padded(trees: list[dict[str, list[float]]], name: str, width: int) -> NDArray[np.float64]:
-    return np.array([tree[name] + [0] * (width - len(tree[name])) for tree in trees], dtype=np.float64)
+class _Nodes(NamedTuple):
+    """One table for all trees, so that a step of a walk is one look-up: node n of tree t stands at t * width + n.
+
+    ``child`` has the right and the left one of each.
+    """
+
+    root: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    value: NDArray[np.float64]
+    child: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, trees: Sequence[Mapping[str, Sequence[float]]]) -> _Nodes:
+        width = max(len(tree["feature"]) for tree in trees)
+        root = np.arange(len(trees)) * width
+        children = np.stack([_padded(trees, "right", width), _padded(trees, "left", width)], axis=-1)
+        return cls(
+            root, _padded(trees, "feature", width).astype(np.int64).ravel(),
+            _padded(trees, "threshold", width).ravel(), _padded(trees, "value", width).ravel(),
+            (children.astype(np.int64) + root[:, np.newaxis, np.newaxis]).ravel(),
+        )  # fmt: skip
+
+
+def _forest(trees: Sequence[Mapping[str, Sequence[float]]], width: int) -> native.Forest:
+    """Lay trees out as ``kb_trees`` asks them: all questions of a tree at once.
+
+    Leaves are numbered from left to right. A question has the mask of the leaves that are left when its answer is no,
+    which are all but those to its left; what all masks leave begins with the leaf where the row ends.
+    """
+    found = [_questions(tree, width) for tree in trees]
+    nodes, leaves = max(len(asked) for asked, _ in found), max(len(values) for _, values in found)
+    feature = np.zeros((len(trees), max(nodes, 1)), np.int32)
+    threshold = np.full(feature.shape, np.inf, np.float32)  # of a question that is not there: always yes
+    mask = np.full(feature.shape, _ALL, np.uint32)
+    value = np.zeros((len(trees), leaves), np.float64)
+    for number, (asked, values) in enumerate(found):
+        value[number, : len(values)] = values
+        for place, (which, limit, left) in enumerate(asked):
+            feature[number, place], mask[number, place] = which, left
+            # For float32 numbers, to be at most a limit is to be at most the next float32 below it.
+            rounded = np.float32(limit)
+            threshold[number, place] = np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > limit else rounded
+    return native.Forest(feature, threshold, mask, value, width)
+
+
+def _questions(tree: Mapping[str, Sequence[float]], width: int) -> tuple[list[tuple[int, float, int]], list[float]]:
+    """Feature, limit and mask of each inner node, and the values of the leaves from left to right."""
+    asked: list[tuple[int, float, int]] = []
+    values: list[float] = []
+    size = len(tree["feature"])
+
+    def walk(node: int, above: int) -> None:
+        if not 0 <= node < size or above > _MOST_LEAVES:
+            raise AssertionError("a tree leads to a node that is not there, or back to one above")
+        if not 0 <= tree["feature"][node] < width:
+            raise AssertionError("a tree asks for a feature that is not there")
+        left, right = int(tree["left"][node]), int(tree["right"][node])
+        if left == node == right:
+            values.append(tree["value"][node])
+            if len(values) > _MOST_LEAVES:
+                raise AssertionError(f"a tree of more than the {_MOST_LEAVES} leaves that fit into a mask")
+            return
+        first, place = len(values), len(asked)
+        asked.append((int(tree["feature"][node]), tree["threshold"][node], _ALL))
+        walk(left, above + 1)
+        gone = (1 << len(values)) - (1 << first)
+        asked[place] = (*asked[place][:2], _ALL & ~gone)
+        walk(right, above + 1)
+
+    walk(0, 0)
+    return asked, values
+
+
+def _padded(trees: Sequence[Mapping[str, Sequence[float]]], name: str, width: int) -> NDArray[np.float64]:
+    return np.array([[*tree[name], *[0] * (width - len(tree[name]))] for tree in trees], dtype=np.float64)

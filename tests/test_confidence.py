@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import head_features
 
 from kbsearch.confidence import (
     ANSWER_AT,
@@ -18,7 +19,6 @@ from kbsearch.confidence import (
     HEAD_NAMES,
     Calibration,
     Confidence,
-    head_features,
     outcome_of,
 )
 from kbsearch.features import NAMES

@@ -15,7 +15,7 @@ from kbsearch.errors import NotFound
 from kbsearch.features import NAMES
 from kbsearch.filters import parse_filter
 from kbsearch.model import Weights
-from kbsearch.retrieve import candidates, describe
+from kbsearch.retrieve import candidates, judged
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
 from kbsearch.verify import check_ranking
@@ -57,9 +57,9 @@ def is_delta(index: Path) -> bool:
 def scores_of(kb: KnowledgeBase, question: str, where: dict[str, Any]) -> object:
     """What the hybrid ranking looks at, by article."""
     query, snapshot = kb.prepare(question), kb.snapshot
-    numbers, features = describe(snapshot, query, candidates(snapshot, query, parse_filter(where), 100))
-    ids = [snapshot.article_ids[number] for number in numbers]
-    return query.understood, sorted(zip(ids, features[:, VALUES].tolist(), strict=True))
+    found = judged(snapshot, query, candidates(snapshot, query, parse_filter(where), 100))
+    ids = [snapshot.article_ids[number] for number in found.numbers]
+    return query.understood, sorted(zip(ids, found.features[:, VALUES].tolist(), strict=True))
 
 
 def hits_of(kb: KnowledgeBase, question: str, where: dict[str, Any], mode: Mode) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def equal_to_whole(articles: Path, index: Path) -> KnowledgeBase:
     kb, other = KnowledgeBase.open(index), KnowledgeBase.open(whole)
     kept = {name: kb.snapshot.generation.manifest[name] for name in ("cosines", "title_cosines", "calibration")}
     other.snapshot.generation.manifest |= kept  # type: ignore[operator]
-    other.snapshot.samples = kb.snapshot.samples  # what a delta keeps of its base
+    other.snapshot.parts.samples = kb.snapshot.parts.samples  # what a delta keeps of its base
     found, expected = everything(kb), everything(other)
     assert found.keys() == expected.keys()
     for asked, value in expected.items():
@@ -171,8 +171,9 @@ def many(
     return files
 
 
+@pytest.mark.parametrize("limit", [10_000, 100])
 def test_the_legs_rank_by_the_figures_of_both_together(
-    tmp_path: Path, fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     """New short articles about one thing change what is rare and what is long: the oracles agree all the same."""
     assert fake_encoder
@@ -200,7 +201,8 @@ def test_the_legs_rank_by_the_figures_of_both_together(
         for mode in ("words", "grams", "dense"):
             found, expected = (each.ranking(question, k=10, mode=mode) for each in (kb, whole))
             assert found.article_ids == expected.article_ids, (question, mode)
-    monkeypatch.setattr(vector, "FLAT_LIMIT", 100)  # graphs, in which the rows that count no more are nodes still
+    monkeypatch.setattr(vector, "CODES_LIMIT", 100)  # codes and graphs still have the rows that count no more
+    monkeypatch.setattr(vector, "SCAN_LIMIT", limit)
     build(articles, tmp_path / "graphs", encoder=FAKE)
     for each in range(30, 60):
         (articles / f"f{each % 7}" / f"{each}.md").unlink()

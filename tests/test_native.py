@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import math
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from conftest import RunKbsearch
 
 ROOT = Path(__file__).parent.parent
-CORE = ROOT / "kbsearch" / "core.c"
+PACKAGE = ROOT / "kbsearch"
+SOURCES = sorted(file for file in PACKAGE.rglob("*") if file.suffix in {".c", ".h"})
+FUNCTIONS = sorted(set(re.findall(r"\bkb_[a-z]+(?=\()", (PACKAGE / "native.py").read_text("utf-8"))))
 
 
 # Inner products
@@ -75,6 +79,225 @@ def test_no_row_has_no_product() -> None:
     assert native.dots(matrix(0, 8), np.empty(0, dtype=np.int64), matrix(1, 8)[0]).shape == (0,)
 
 
+# The best rows
+
+
+def ranked(vectors: np.ndarray, rows: np.ndarray, vector: np.ndarray, k: int) -> tuple[list[int], list[float]]:
+    """By comparing all: product descending, row ascending."""
+    products = native.dots(vectors, rows, vector)
+    order = np.lexsort((rows, -products))[:k]
+    return rows[order].tolist(), products[order].tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(n=st.integers(1, 400), different=st.integers(1, 400), width=st.integers(1, 20), k=st.integers(1, 500),
+       seed=st.integers(0, 2**32))  # fmt: skip
+def test_the_best_rows_are_those_of_a_comparison_with_all(
+    n: int, different: int, width: int, k: int, seed: int
+) -> None:
+    """Of some rows in any order, among which vectors come more than once."""
+    random = np.random.default_rng(seed)
+    vectors = matrix(different, width, seed)[random.integers(0, different, n + 50)]
+    rows, vector = random.permutation(n + 50)[:n], matrix(1, width, seed + 1)[0]
+    found, products = native.best(vectors, rows, vector, k)
+    assert (found.dtype, products.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
+    assert (found.tolist(), products.tolist()) == ranked(vectors, rows, vector, k)
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 49, 50, 51, 999])
+def test_best_rows_that_are_equal_come_by_row(k: int) -> None:
+    """Fifty rows are better than the others, which are all one vector."""
+    random = np.random.default_rng(1)
+    vectors = np.tile(np.array([0.5, -1], np.float32), (1000, 1))
+    better = np.sort(random.permutation(1000)[:50])
+    vectors[better] = [0.75, -1]
+    rows = random.permutation(1000)
+    others = np.setdiff1d(np.arange(1000), better)
+    found, products = native.best(vectors, rows, np.array([1, 0], np.float32), k)
+    assert found.tolist() == [*better, *others][:k]
+    assert products.tolist() == ([0.75] * 50 + [0.5] * 950)[:k]
+
+
+@pytest.mark.parametrize("k", [3, 500])
+def test_zero_and_minus_zero_are_one_product(k: int) -> None:
+    vectors = np.zeros((500, 1), np.float32)
+    vectors[::2] = -0.0
+    assert native.best(vectors, np.arange(500)[::-1].copy(), np.ones(1, np.float32), k)[0].tolist() == list(range(k))
+
+
+@pytest.mark.parametrize("spread", [0, 1e-45, 1e-38, 1e-7, 1e-3, 1, 1e30])
+@pytest.mark.parametrize("middle", [0, -1, 1, 1e-38, 1e30])
+def test_the_best_of_products_that_lie_close_together_or_far_apart(spread: float, middle: float) -> None:
+    values = (middle + spread * np.random.default_rng(2).uniform(-1, 1, (3000, 1))).astype(np.float32)
+    one = np.ones(1, np.float32)
+    for k in (1, 7, 100, 749, 750, 2999):
+        found, products = native.best(values, np.arange(3000), one, k)
+        assert (found.tolist(), products.tolist()) == ranked(values, np.arange(3000), one, k)
+
+
+def test_more_rows_than_there_are_cannot_be_the_best() -> None:
+    vectors, vector = matrix(7, 5), matrix(1, 5, 2)[0]
+    asked = np.array([6, 2, 4])
+    for k in (3, 4, 10_000):
+        found, products = native.best(vectors, asked, vector, k)
+        assert (found.tolist(), products.tolist()) == ranked(vectors, asked, vector, 3)
+    for nothing in (native.best(vectors, asked, vector, 0), native.best(vectors, asked[:0], vector, 5)):
+        assert [part.shape for part in nothing] == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("row", [5, -1, 2**32, 2**62, -(2**62)])
+def test_a_best_row_outside_of_the_matrix_is_damage(row: int) -> None:
+    with pytest.raises(native.Damaged):
+        native.best(matrix(5, 8), np.array([0, 1, row]), matrix(1, 8)[0], 1)
+
+
+# The nearest rows, by codes
+
+
+def coded(vectors: np.ndarray, step: float = 0.02) -> native.Codes:
+    """Codes about the middle of the vectors, with what is lost by them."""
+    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    codes = np.clip(np.rint((vectors - centre) / step), -127, 127).astype(np.int8)
+    lost = vectors.astype(np.float64) - centre - float(np.float32(step)) * codes
+    errors = np.nextafter(np.linalg.norm(lost, axis=1).astype(np.float32), np.float32(np.inf))
+    return native.Codes(codes, errors, centre, step)
+
+
+def unit(rows: int, width: int, seed: int = 1) -> np.ndarray:
+    vectors = matrix(rows, width, seed)
+    normal: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normal
+
+
+@pytest.mark.parametrize("step", [0.001, 0.02, 0.5, 3])
+@pytest.mark.parametrize("share", [None, 0.5, 0.02])
+def test_the_nearest_rows_are_those_of_a_comparison_with_all(step: float, share: float | None) -> None:
+    """However coarse the codes are, and where a step is so fine that few rows are within reach of a code."""
+    random = np.random.default_rng(3)
+    vectors = unit(1500, 20)
+    vectors[random.integers(0, 1500, 300)] = vectors[random.integers(0, 1500, 300)]
+    rows = np.sort(random.permutation(1500)[:1200])
+    codes = coded(vectors[rows], step)
+    for vector in unit(5, 20, 2):
+        allowed = None if share is None else random.random(1200) < share
+        among = rows if allowed is None else rows[allowed]
+        for k in (1, 2, 10, len(among) - 1, len(among)):
+            found, products = native.nearest(codes, rows, allowed, vectors, vector, k)
+            assert (found.dtype, products.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
+            assert (found.tolist(), products.tolist()) == ranked(vectors, among, vector, k)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 100, 399, 400])
+def test_nearest_rows_that_are_equal_come_by_row(k: int) -> None:
+    vectors = np.tile(np.array([0, 1], np.float32), (400, 1))
+    vectors[[399, 300, 200]] = [1, 0]
+    codes, rows = coded(vectors), np.arange(400)
+    expected = [200, 300, 399, *(row for row in range(400) if row not in {200, 300, 399})]
+    assert native.nearest(codes, rows, None, vectors, np.array([0.8, 0.6], np.float32), k)[0].tolist() == expected[:k]
+
+
+def test_rows_that_are_far_by_their_codes_are_not_compared_in_full() -> None:
+    """Who would read their vectors would find them best."""
+    vectors, vector = unit(5000, 384), unit(1, 384, 2)[0]
+    codes, rows = coded(vectors, 0.002), np.arange(5000)
+    expected = ranked(vectors, rows, vector, 10)
+    cosines = vectors @ vector
+    changed = vectors.copy()
+    changed[cosines < np.sort(cosines)[-1000]] = vector
+    found, products = native.nearest(codes, rows, None, changed, vector, 10)
+    assert (found.tolist(), products.tolist()) == expected
+
+
+def test_a_nearest_row_outside_of_the_matrix_is_damage() -> None:
+    vectors, vector = unit(50, 8), unit(1, 8, 2)[0]
+    for wrong in (50, -1, 2**32 + 49, 2**62, -(2**62)):
+        rows = np.arange(50)
+        rows[int(np.argmax(vectors @ vector))] = wrong
+        for k in (1, 50):
+            with pytest.raises(native.Damaged):
+                native.nearest(coded(vectors), rows, None, vectors, vector, k)
+
+
+def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
+    """The codes' file may be damaged: its checksum says so, and nothing else breaks."""
+    random = np.random.default_rng(5)
+    vectors, vector, rows = unit(300, 8), unit(1, 8, 2)[0], np.arange(300)
+    every = random.integers(-128, 128, (300, 8)).astype(np.int8)
+    for odd in (0, -1, 1e-30, 1e30, math.nan, math.inf, -math.inf):
+        errors, centre = np.full(300, odd, np.float32), np.full(8, odd, np.float32)
+        for codes in (
+            native.Codes(every, errors, centre, 0.01),
+            native.Codes(every, errors, vectors[0].copy(), odd),
+            native.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
+        ):
+            for k in (1, 10, 300):
+                found, products = native.nearest(codes, rows, None, vectors, vector, k)
+                assert len(set(found.tolist())) == k
+                assert products.tolist() == native.dots(vectors, found, vector).tolist()
+
+
+NO_NUMBERS = """
+import sys
+import numpy as np
+from kbsearch import native
+
+random = np.random.default_rng(1)
+rows, few = np.arange(400), random.standard_normal((400, 3)).astype(np.float32)
+odd = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e38, 0, -0.0], np.float32)
+for _ in range(300):
+    vectors, vector, centre = few.copy(), few[0].copy(), few[1].copy()
+    errors, step = np.ones(400, np.float32), 0.01
+    vectors[random.random((400, 3)) < random.choice([0, 0.01, 1])] = random.choice(odd)
+    vectors[random.integers(0, 400, 2), 0] = random.choice(odd, 2)
+    if random.random() < 0.5:
+        vector[random.integers(3)] = random.choice(odd)
+    if random.random() < 0.5:
+        centre[random.integers(3)] = random.choice(odd)
+    if random.random() < 0.5:
+        errors[random.integers(0, 400, 9)] = random.choice(odd, 9)
+    if random.random() < 0.5:
+        step = float(random.choice(odd))
+    codes = native.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
+    for k in (1, 10, 400):
+        for found, _ in (native.best(vectors, rows, vector, k), native.nearest(codes, rows, None, vectors, vector, k)):
+            assert len(found) == len(set(found.tolist())) == k
+            assert set(found.tolist()) <= set(range(400))
+print("done")
+"""
+
+
+def test_numbers_that_are_none_or_too_great_crash_nothing() -> None:
+    """In a process of its own, which a place outside of an array would end."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NO_NUMBERS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "done\n"), ended.stderr
+
+
+def test_codes_of_another_shape_are_damage() -> None:
+    codes, errors, centre = np.zeros((5, 8), np.int8), np.zeros(5, np.float32), np.zeros(8, np.float32)
+    native.Codes(codes, errors, centre, 1)
+    wrong: Any
+    for wrong in (
+        (codes, errors[:4], centre), (codes, errors, centre[:7]), (codes[:4], errors, centre),
+        (codes.reshape(40), errors, centre), (np.zeros((1, 20_000), np.int8), errors[:1], np.zeros(20_000, np.float32)),
+    ):  # fmt: skip
+        with pytest.raises(native.Damaged):
+            native.Codes(wrong[0], wrong[1], wrong[2], 1)
+
+
+def test_codes_of_another_kind_are_refused() -> None:
+    codes, errors, centre = np.zeros((5, 8), np.int8), np.zeros(5, np.float32), np.zeros(8, np.float32)
+    wrong: Any
+    for wrong in (
+        (codes.astype(np.uint8), errors, centre), (codes, errors.astype(np.float64), centre),
+        (codes, errors, centre.astype(np.float64)), (np.asfortranarray(codes), errors, centre),
+        (codes, np.zeros(10, np.float32)[::2], centre),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError):
+            native.Codes(wrong[0], wrong[1], wrong[2], 1)
+
+
 # What it is given
 
 
@@ -92,6 +315,79 @@ def test_no_row_has_no_product() -> None:
 def test_arrays_of_another_kind_or_shape_are_refused(vectors: Any, rows: Any, vector: Any) -> None:
     with pytest.raises(AssertionError):
         native.dots(vectors, rows, vector)
+    with pytest.raises(AssertionError):
+        native.best(vectors, rows, vector, 3)
+
+
+FIVE = matrix(5, 8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "allowed", "vectors", "vector"),
+    [
+        (np.arange(4), None, FIVE, FIVE[0]),
+        (np.arange(6), None, FIVE, FIVE[0]),
+        (np.arange(5, dtype=np.int32), None, FIVE, FIVE[0]),
+        (np.arange(10)[::2], None, FIVE, FIVE[0]),
+        (np.arange(5), np.ones(4, bool), FIVE, FIVE[0]),
+        (np.arange(5), np.ones(6, bool), FIVE, FIVE[0]),
+        (np.arange(5), np.ones((5, 2), bool), FIVE, FIVE[0]),
+        (np.arange(5), np.ones(5, np.uint8), FIVE, FIVE[0]),
+        (np.arange(5), np.ones(10, bool)[::2], FIVE, FIVE[0]),
+        (np.arange(5), None, FIVE.astype(np.float64), FIVE[0]),
+        (np.arange(5), None, matrix(5, 7), FIVE[0, :7]),
+        (np.arange(5), None, matrix(5, 9), matrix(1, 9)[0]),
+        (np.arange(5), None, FIVE, FIVE[0, :7]),
+        (np.arange(5), None, FIVE, FIVE[0].astype(np.float64)),
+    ],
+)
+def test_codes_are_asked_with_arrays_that_fit_them(rows: Any, allowed: Any, vectors: Any, vector: Any) -> None:
+    codes = coded(FIVE)
+    assert len(native.nearest(codes, np.arange(5), np.ones(5, bool), FIVE, FIVE[0], 2)[0]) == 2
+    with pytest.raises(AssertionError):
+        native.nearest(codes, rows, allowed, vectors, vector, 2)
+
+
+def forest(width: int = 2, **other: Any) -> native.Forest:
+    """Two trees of one question each."""
+    arrays: dict[str, Any] = {
+        "feature": np.zeros((2, 1), np.int32), "threshold": np.zeros((2, 1), np.float32),
+        "mask": np.full((2, 1), 0xFFFFFFFE, np.uint32), "value": np.array([[1, 2], [10, 20]], np.float64),
+    }  # fmt: skip
+    return native.Forest(**{**arrays, **other}, width=width)
+
+
+def test_trees_are_asked_with_as_many_features_as_they_have() -> None:
+    asked: Any = np.array([[0, 0], [1, 0], [np.nan, 0]], np.float32)
+    assert native.trees(forest(), asked).tolist() == [11, 22, 22]
+    for wrong in (
+        asked[:, :1].copy(),
+        np.zeros((3, 3), np.float32),
+        asked.astype(np.float64),
+        np.asfortranarray(asked),
+    ):
+        with pytest.raises(AssertionError):
+            native.trees(forest(), wrong)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"feature": np.zeros((1, 1), np.int32)},
+        {"feature": np.zeros((2, 2), np.int32)},
+        {"feature": np.zeros((2, 1), np.int64)},
+        {"threshold": np.zeros((2, 2), np.float32)},
+        {"threshold": np.zeros((2, 1), np.float64)},
+        {"mask": np.zeros((1, 1), np.uint32)},
+        {"mask": np.zeros((2, 1), np.int32)},
+        {"value": np.zeros((1, 2), np.float64)},
+        {"value": np.zeros((2, 2), np.float32)},
+        {"value": np.asfortranarray(np.zeros((2, 2), np.float64))},
+    ],
+)
+def test_the_arrays_of_trees_fit_each_other(other: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):
+        forest(**other)
 
 
 def test_a_question_s_arrays_have_one_length() -> None:
@@ -202,6 +498,11 @@ def test_the_library_that_is_installed_is_of_the_version_that_is_asked_for() -> 
     assert ctypes.CDLL(str(native.LIBRARY)).kb_version() == native.VERSION
 
 
+def test_every_function_that_is_called_is_in_the_library() -> None:
+    library = ctypes.CDLL(str(native.LIBRARY))
+    assert [name for name in FUNCTIONS if not hasattr(library, name)] == []
+
+
 def test_a_search_without_the_library_raises_it(index: Path, elsewhere: Path) -> None:
     kb = KnowledgeBase.open(index)
     for mode in ("hybrid", "lexical", "dense"):
@@ -298,23 +599,30 @@ def wheel(hook: Any, root: Path) -> dict[str, Any]:
     return told
 
 
+def copied_sources(root: Path) -> list[Path]:
+    """Copies of all that is compiled, in their folders."""
+    copies = [root / source.relative_to(ROOT) for source in SOURCES]
+    for source, copy in zip(SOURCES, copies, strict=True):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+    return copies
+
+
 @NEEDS_COMPILER
 def test_a_wheel_is_of_this_platform_and_of_any_python(
     hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
-    sources = sorted(CORE.parent.rglob("*.c"))
-    for source in sources:
-        target = tmp_path / source.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
+    sources = copied_sources(tmp_path)
     told = wheel(hook, tmp_path)
     assert told["artifacts"] == ["kbsearch/_core.so"]
     assert told["pure_python"] is False
     assert told["tag"].startswith("py3-none-")
-    files = {file.name for file in tmp_path.rglob("*") if file.is_file()}
-    assert files == {"_core.so", *(source.name for source in sources)}
-    assert ctypes.CDLL(str(tmp_path / "kbsearch" / "_core.so")).kb_version() == native.VERSION
+    library = tmp_path / "kbsearch" / "_core.so"
+    assert sorted(file for file in tmp_path.rglob("*") if file.is_file()) == sorted([library, *sources])
+    built = ctypes.CDLL(str(library))
+    assert built.kb_version() == native.VERSION
+    assert all(hasattr(built, name) for name in FUNCTIONS)
 
 
 @NEEDS_COMPILER
@@ -322,23 +630,52 @@ def test_a_compilation_that_fails_leaves_the_old_library(
     hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
-    (tmp_path / "kbsearch").mkdir()
-    (tmp_path / "kbsearch" / "core.c").write_text("this is no C")
-    (tmp_path / "kbsearch" / "_core.so").write_bytes(b"old")
+    sources = copied_sources(tmp_path)
+    for source in sources:
+        source.write_text("this is no C")
+    library = tmp_path / "kbsearch" / "_core.so"
+    library.write_bytes(b"old")
     with pytest.raises(subprocess.CalledProcessError):
         wheel(hook, tmp_path)
-    assert (tmp_path / "kbsearch" / "_core.so").read_bytes() == b"old"
-    assert sorted(file.name for file in (tmp_path / "kbsearch").iterdir()) == ["_core.so", "core.c"]
+    assert library.read_bytes() == b"old"
+    assert sorted(file for file in tmp_path.rglob("*") if file.is_file()) == sorted([library, *sources])
 
 
 @NEEDS_COMPILER
-def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
+def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
     checks = ["-Wall", "-Wextra", "-Werror", "-Wno-attributes"]
+    sources = [source for source in SOURCES if source.suffix == ".c"]
     done = subprocess.run(
-        ["cc", "-std=gnu11", "-O3", "-fPIC", "-shared", *checks, "-o", tmp_path / "core.so", CORE, "-lm"],
+        ["cc", "-std=gnu11", "-O3", "-fPIC", "-shared", *checks, "-o", tmp_path / "core.so", *sources, "-lm"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+STRUCTURES: dict[str, type[ctypes.Structure]] = {
+    "kb_tokens": native.Tokens, "kb_part": native.Part, "kb_corpus": native.Corpus, "kb_question": native.Asked,
+    "kb_way": native.Way, "kb_scale": native.Scale, "kb_forest": native.Forest,
+}  # fmt: skip
+
+
+@NEEDS_COMPILER
+def test_python_and_c_agree_on_numbers_and_structures(tmp_path: Path) -> None:
+    """Sizes, and where each field begins: a field that moves in one of them is read as another."""
+    expected = {
+        "KB_FEATURES": native.FEATURES, "KB_HEAD": native.HEAD, "KB_GRAM": native.GRAM, "KB_ASCII": native.ASCII,
+        "sizeof(kb_text)": 4 * native.TEXT, "sizeof(kb_row)": 4 * native.ROW, "sizeof(kb_piece)": 4 * native.PIECE,
+        "sizeof(kb_match)": native.MATCH.itemsize,
+    }  # fmt: skip
+    for name, structure in STRUCTURES.items():
+        expected[f"sizeof({name})"] = ctypes.sizeof(structure)
+        for field in structure._fields_:
+            expected[f"offsetof({name}, {field[0]})"] = getattr(structure, field[0]).offset
+    lines = "".join(f'printf("%ld\\n", (long)({what}));\n' for what in expected)
+    source, program = tmp_path / "sizes.c", tmp_path / "sizes"
+    source.write_text(f'#include <stddef.h>\n#include <stdio.h>\n#include "core.h"\nint main(void) {{\n{lines}}}\n')
+    subprocess.run(["cc", "-std=gnu11", "-I", PACKAGE / "core", "-o", program, source], check=True)
+    told = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
+    assert dict(zip(expected, map(int, told), strict=True)) == expected
 
 
 def test_a_source_distribution_compiles_nothing(hook: Any, tmp_path: Path) -> None:

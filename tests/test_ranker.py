@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracles import Question, article_features
 
-from kbsearch.features import JAPANESE_QUESTION, NAMES, Question, article_features
+from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.learned import shipped_models
 from kbsearch.rank import Candidates, Overlap
 from kbsearch.ranker import Ranker
@@ -76,12 +76,6 @@ def test_an_empty_pool_has_no_features_and_no_scores() -> None:
     found, features = article_features(pool([], []), nothing, titles(), japanese, QUESTION)
     assert (found.shape, features.shape) == ((0,), (0, len(NAMES)))
     assert shipped_models().ranker.score(features).shape == (0,)
-
-
-def test_features_need_what_the_question_shares_with_the_fields() -> None:
-    bare = replace(pool([1], [0.5]), overlap=None)
-    with pytest.raises(AssertionError, match="shares"):
-        article_features(bare, np.array([0], dtype=np.int32), titles(a0=0.5), np.array([True]), QUESTION)
 
 
 def by_numpy(  # column by column, every array at once

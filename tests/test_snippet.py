@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oracles import window_of
 
 from kbsearch.results import Snippet
 from kbsearch.sentences import MOST_CHARS, sentences
-from kbsearch.snippet import make_snippet
+from kbsearch.snippet import make_snippet, room_of
 from kbsearch.text import analyse
 from kbsearch.tokens import TokenIndex, TokenWriter
 
@@ -54,8 +55,11 @@ def cut_from(
     index: TokenIndex, text: str, words: Mapping[str, float], grams: Mapping[str, float], limit: int = 160
 ) -> Snippet:
     """As a search cuts it: from the sentences and the places that the index has."""
-    matches = index.matches(index.ask(words, grams, ({}, {})), np.array([0]))[0]
-    return make_snippet(text, index.sentences(0), matches, [*words.values(), *grams.values()], limit)
+    asked = index.ask(words, grams, ({}, {}))
+    window = index.windows(asked, np.array([0]), limit, room_of(limit))[0]
+    matches = index.matches(asked, np.array([0]))[0]
+    assert window == window_of(index.sentences(0), matches, asked.idfs.tolist(), limit)  # in every test of this file
+    return make_snippet(text, window, limit)
 
 
 def cut_snippet(text: str, words: Mapping[str, float], grams: Mapping[str, float], limit: int = 160) -> Snippet:

@@ -18,7 +18,7 @@ from kbsearch.ranker import Ranker
 from kbsearch.trees import Trees
 
 # Is a at most 0.5? Then -1. Else, is b at most 2? Then 0.5, else 1.5. And a tree that is one leaf.
-BRANCHING: Final = {
+BRANCHING: Final[dict[str, list[Any]]] = {
     "feature": [0, 0, 1, 0, 0],
     "threshold": [0.5, 0, 2, 0, 0],
     "left": [1, 1, 3, 3, 4],
@@ -90,6 +90,79 @@ def test_a_tree_that_leads_out_of_its_model_is_refused(wrong: dict[str, list[int
         Trees({"features": ["a", "b"], "depth": 1, "trees": [{**LEAF, **wrong}]}, ["a", "b"])
 
 
+@pytest.mark.parametrize("node", [0, 2])
+@pytest.mark.parametrize(("name", "wrong"), [("feature", 2), ("feature", -1), ("left", 5), ("right", 5), ("left", -1)])
+def test_a_question_that_leads_out_of_its_model_is_refused(node: int, name: str, wrong: int) -> None:
+    values = list(BRANCHING[name])
+    values[node] = wrong
+    with pytest.raises(AssertionError, match="not there"):
+        Trees({**SMALL, "trees": [LEAF, {**BRANCHING, name: values}]}, ["a", "b"])
+
+
+@pytest.mark.parametrize("wrong", [{"left": [1, 1, 0, 3, 4]}, {"right": [2, 1, 2, 3, 4]}, {"left": [0, 1, 3, 3, 4]}])
+def test_a_tree_that_leads_back_is_refused(wrong: dict[str, list[int]]) -> None:
+    with pytest.raises(AssertionError, match="back to one above"):
+        Trees({**SMALL, "trees": [LEAF, {**BRANCHING, **wrong}]}, ["a", "b"])
+
+
+def chain(leaves: int, side: str) -> dict[str, Any]:
+    """A tree that is all questions on one side: is a at most 0, 1, 2 ...? Each leaf has another value."""
+    tree: dict[str, Any] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
+    for step in range(leaves - 1):
+        question, leaf = 2 * step, 2 * step + 1
+        tree["feature"] += [0, 0]
+        tree["threshold"] += [step if side == "right" else leaves - 2 - step, 0]
+        tree["value"] += [0, 2.0**step]
+        tree[side] += [leaf + 1, leaf]
+        tree["left" if side == "right" else "right"] += [leaf, leaf]
+        assert question + 1 == leaf
+    for name, last in (("feature", 0), ("threshold", 0), ("left", 2 * leaves - 2), ("right", 2 * leaves - 2)):
+        tree[name].append(last)
+    tree["value"].append(2.0**leaves)
+    return tree
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("leaves", [2, 8, 31, 32])
+def test_a_tree_has_up_to_thirty_two_leaves_and_each_is_reached(leaves: int, side: str) -> None:
+    model = {"features": ["a"], "depth": 31, "trees": [chain(leaves, side)]}
+    asked = rows(*((value,) for value in range(-1, leaves + 1)))
+    scores = Trees(model, ["a"]).score(asked).tolist()
+    assert scores == [walked(model, row) for row in asked.tolist()]
+    assert len(set(scores)) == leaves
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("leaves", [33, 64, 100])
+def test_a_tree_of_more_leaves_is_refused(leaves: int, side: str) -> None:
+    with pytest.raises(AssertionError, match=r"leaves|node"):
+        Trees({"features": ["a"], "depth": 100, "trees": [LEAF, chain(leaves, side)]}, ["a"])
+
+
+def test_a_full_tree_of_five_questions_comes_to_each_of_its_leaves() -> None:
+    """A bit of the answer from each of five features, the first one asked first."""
+    inner, size = 31, 63
+    tree: dict[str, list[Any]] = {
+        "feature": [(node + 1).bit_length() - 1 if node < inner else 0 for node in range(size)],
+        "threshold": [0.5] * size,
+        "left": [2 * node + 1 if node < inner else node for node in range(size)],
+        "right": [2 * node + 2 if node < inner else node for node in range(size)],
+        "value": [float(node - inner) for node in range(size)],
+    }
+    names = list("abcde")
+    asked = np.array([[number >> (4 - bit) & 1 for bit in range(5)] for number in range(32)], dtype=np.float32)
+    trees = Trees({"features": names, "depth": 5, "trees": [tree]}, names)
+    assert trees.score(asked).tolist() == list(range(32))
+    assert (tree["value"][0] + trees.contributions(asked).sum(axis=1)).tolist() == list(range(32))
+
+
+def test_small_trees_beside_large_ones_add_only_their_own_leaves() -> None:
+    """A question that is not there, where a tree has fewer than its neighbour, takes no leaf away."""
+    model = {"features": ["a"], "depth": 31, "trees": [LEAF, chain(32, "left"), chain(2, "right"), LEAF]}
+    asked = rows((-1,), (0,), (5,), (99,), (math.inf,), (-math.inf,), (math.nan,))
+    assert Trees(model, ["a"]).score(asked).tolist() == [walked(model, row) for row in asked.tolist()]
+
+
 # Any trees
 
 
@@ -114,12 +187,15 @@ WIDTH: Final = 3
 
 @st.composite
 def grown(draw: st.DrawFn) -> dict[str, Any]:
-    """A tree of any shape, as deep as six questions."""
+    """A tree of any shape, as deep as six questions, of at most 32 leaves."""
     tree: dict[str, Any] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
+    questions = 0
 
     def grow(depth: int) -> int:
+        nonlocal questions
         node = len(tree["value"])
-        asks = depth < 6 and draw(st.booleans())
+        asks = depth < 6 and questions < 31 and draw(st.booleans())
+        questions += asks
         tree["feature"].append(draw(st.integers(0, WIDTH - 1)) if asks else 0)
         tree["threshold"].append(draw(st.sampled_from(THRESHOLDS) | st.floats(-2, 2)) if asks else 0)
         tree["value"].append(draw(st.floats(-3, 3)))

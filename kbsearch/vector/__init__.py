@@ -17,7 +17,7 @@ Never: normalise here. An encoder gives unit vectors, and cosine is the inner pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,15 +26,19 @@ from kbsearch.native import dots
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray, RowArray
-    from kbsearch.vector.part import Allowed, Part
+    from kbsearch.vector.codes import RowCodes
+    from kbsearch.vector.part import Allowed, Derived, Part
 
 __all__ = [
+    "CODES_LIMIT",
     "FLAT_LIMIT",
+    "SCAN_LIMIT",
     "DenseReport",
     "Restriction",
     "VectorDelta",
@@ -45,26 +49,35 @@ __all__ = [
     "write_vectors",
 ]
 
-FLAT_LIMIT: Final = 10_000
-"""Passages of a part up to which an exact scan is as fast as a graph: .3 ms a question at 384 dimensions."""
+Kind = Literal["flat", "sq8", "pq4", "hnsw"]
 
-_TIE_MARGIN: Final = 16
-_NAMES: Final = ("other.faiss", "japanese.faiss")
-_NO_ROWS: Final = np.empty(0, dtype=np.int64)
-_NO_SCORES: Final = np.empty(0, dtype=np.float32)
+FLAT_LIMIT: Final = 500
+"""Passages of a part up to which their vectors are compared one by one."""
+CODES_LIMIT: Final = 10_000
+"""Passages of a part up to which the search is exact, by way of 8-bit codes: .1 ms a question at 384 dimensions."""
+SCAN_LIMIT: Final = 250_000
+"""Passages of a part up to which 4-bit codes are looked up faster than a graph is walked: 48 MB at 384 dimensions."""
+
+_NAMES: Final = ("other", "japanese")
 
 
 @dataclass(frozen=True, slots=True)
 class DenseReport:
     """What the manifest says of the leg.
 
-    ``kind`` is ``"flat"`` or ``"hnsw"``; ``recall_at_100`` is that of the worse graph against the exact scan; ``ef``
-    how far a walk goes among the other and among the Japanese passages, 0 where every passage is compared.
+    ``kinds`` are those of the other and of the Japanese passages: ``"flat"`` and ``"sq8"`` compare all of them,
+    ``"pq4"`` scans codes and ``"hnsw"`` walks a graph. ``reach`` is how many rows a scan leads to, or how far a walk
+    goes; 0 where every passage is compared. ``recall_at_100`` is that of the worse part against the exact scan.
     """
 
-    kind: str
-    recall_at_100: float
-    ef: tuple[int, int] = (0, 0)
+    kinds: tuple[Kind, Kind] = ("flat", "flat")
+    reach: tuple[int, int] = (0, 0)
+    recall_at_100: float = 1.0
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> DenseReport:
+        """From the manifest."""
+        return cls(tuple(described["kinds"]), tuple(described["reach"]), described["recall_at_100"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +101,27 @@ def write_graphs(folder: Path, vectors: FloatArray, japanese: NDArray[np.bool_])
     ``japanese``: bool, shape (rows,).
     """
     folder.mkdir()
-    efs, recalls = [0, 0], [1.0]
-    for script, name in enumerate(_NAMES):
-        rows = np.flatnonzero(japanese == bool(script))
-        if len(rows) > FLAT_LIMIT:
-            from kbsearch.vector.graph import write_graph
+    found = [_write_part(folder, script, vectors, np.flatnonzero(japanese == bool(script))) for script in (0, 1)]
+    (other, own), reach, recalls = zip(*found, strict=True)
+    return DenseReport((other, own), reach, min(recalls))
 
-            efs[script], recall = write_graph(folder / name, vectors[rows])
-            recalls.append(recall)
-    return DenseReport("hnsw" if any(efs) else "flat", min(recalls), (efs[0], efs[1]))
+
+def _write_part(folder: Path, script: int, vectors: FloatArray, rows: RowArray) -> tuple[Kind, int, float]:
+    place = folder / _NAMES[script]
+    if len(rows) <= FLAT_LIMIT:
+        return "flat", 0, 1.0
+    if len(rows) <= CODES_LIMIT:
+        from kbsearch.vector.codes import write_codes
+
+        write_codes(place, vectors, rows)
+        return "sq8", 0, 1.0
+    if len(rows) <= SCAN_LIMIT:
+        from kbsearch.vector.scan import write_scan
+
+        return "pq4", *write_scan(place.with_suffix(".faiss"), vectors, rows)
+    from kbsearch.vector.graph import write_graph
+
+    return "hnsw", *write_graph(place.with_suffix(".faiss"), vectors, rows)
 
 
 class VectorIndex:
@@ -141,11 +166,23 @@ class VectorIndex:
         from kbsearch.vector.part import Part
 
         rows = np.flatnonzero(japanese == bool(script))
-        if not report.ef[script]:
-            return Part(self.vectors, rows, None)
-        from kbsearch.vector.graph import Graph
+        return Part(self.vectors, rows, self._derived(folder / _NAMES[script], len(rows), report, script))
 
-        return Part(self.vectors, rows, Graph(folder / _NAMES[script], len(rows), report.ef[script]))
+    def _derived(self, place: Path, size: int, report: DenseReport, script: int) -> RowCodes | Derived | None:
+        kind, file = report.kinds[script], place.with_suffix(".faiss")
+        if kind == "sq8":
+            from kbsearch.vector.codes import RowCodes
+
+            return RowCodes(place, size, self.vectors.shape[1])
+        if kind == "pq4":
+            from kbsearch.vector.scan import Scan
+
+            return Scan(file, size, self.vectors.shape[1], report.reach[script])
+        if kind == "hnsw":
+            from kbsearch.vector.graph import Graph
+
+            return Graph(file, size, self.vectors.shape[1], report.reach[script])
+        return None
 
     @property
     def rows(self) -> int:
@@ -155,7 +192,12 @@ class VectorIndex:
     @property
     def approximate(self) -> bool:
         """Whether a search may miss a row: true for a graph, false for an exact scan."""
-        return any(part.graph is not None for part in self._parts)
+        return any(part.approximate for part in self._parts)
+
+    @property
+    def matrices(self) -> list[FloatArray]:
+        """The vectors, and those of the delta behind them."""
+        return [self.vectors] if self._delta is None else [self.vectors, self._delta.added.vectors]
 
     def exact(self) -> VectorIndex:
         """The same leg, comparing every passage: slow beyond some ten thousand."""
@@ -214,7 +256,7 @@ class VectorIndex:
         where = self._remaining if where is None else where
         allowed = (None, None) if where is None else where.parts
         other, own = (
-            _searched(part, query, k, may, thorough=japanese in {None, bool(script)})
+            part.search(query, k, may, thorough=japanese in {None, bool(script)})
             for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
         )
         if self._delta is None:
@@ -238,21 +280,6 @@ class VectorIndex:
         scores[own] = dots(self.vectors, rows[own], query)
         scores[~own] = self._delta.added.score(query, rows[~own] - len(self.vectors))
         return scores
-
-
-def _searched(
-    part: Part, query: FloatArray, k: int, allowed: Allowed | None, *, thorough: bool
-) -> tuple[RowArray, FloatArray]:
-    count = len(part.rows) if allowed is None else allowed.count
-    k = min(k, count)
-    if k <= 0:
-        return _NO_ROWS, _NO_SCORES
-    limit = min(k + _TIE_MARGIN, count)
-    while True:
-        rows, scores = part.candidates(query, limit, allowed, thorough=thorough)
-        if len(rows) < limit or limit == count or scores.min() < np.partition(scores, -k)[-k]:
-            return _best(rows, scores, k)
-        limit = min(limit * 4, count)  # a tie across the edge: look further
 
 
 def _best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatArray]:

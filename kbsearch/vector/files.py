@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from kbsearch.model import FloatArray
+    from numpy.typing import NDArray
 
-__all__ = ["cosine_statistics", "map_vectors", "write_vectors"]
+    from kbsearch.model import FloatArray, RowArray
+
+__all__ = ["blocks_of", "cosine_statistics", "map_matrix", "map_vectors", "write_vectors"]
 
 _FEW_PASSAGES: Final = 30
 _USUAL_COSINES: Final = (0.82, 0.03)
 _LEAST_SPREAD: Final = 0.005
+_BLOCK: Final = 20_000
+
+Number = TypeVar("Number", np.float32, np.int8)
 
 
 def write_vectors(file: Path, vectors: FloatArray) -> None:
@@ -37,16 +43,28 @@ def map_vectors(file: Path) -> FloatArray:
     IndexCorrupt
         When the file is anything else.
     """
+    return map_matrix(file, np.float32)
+
+
+def map_matrix(file: Path, dtype: type[Number]) -> NDArray[Number]:
+    """A matrix of any size, memory-mapped; ``IndexCorrupt`` when the file is anything else."""
+    name = f"a matrix of {np.dtype(dtype)}"
     try:
-        vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python
-        raise IndexCorrupt(file, "a float32 matrix", (str(error).splitlines() or ["none"])[0]) from error
-    if vectors.ndim != 2 or vectors.dtype != np.float32:  # noqa: PLR2004 - a matrix
-        raise IndexCorrupt(file, "a float32 matrix", f"{vectors.dtype} of {vectors.ndim} dimensions")
-    size, promised = file.stat().st_size, vectors.offset + vectors.nbytes
-    if size != promised or not vectors.flags.c_contiguous:
+        raise IndexCorrupt(file, name, (str(error).splitlines() or ["none"])[0]) from error
+    if matrix.ndim != 2 or matrix.dtype != dtype:  # noqa: PLR2004 - a matrix
+        raise IndexCorrupt(file, name, f"{matrix.dtype} of {matrix.ndim} dimensions")
+    size, promised = file.stat().st_size, matrix.offset + matrix.nbytes
+    if size != promised or not matrix.flags.c_contiguous:
         raise IndexCorrupt(file, f"{promised} bytes in C order, as its header says", f"{size} bytes")
-    return np.asarray(vectors)
+    return np.asarray(matrix)
+
+
+def blocks_of(vectors: FloatArray, rows: RowArray) -> Iterator[FloatArray]:
+    """Some ``rows`` of ``vectors``, in their order, a few at a time: all at once may not fit into memory."""
+    for start in range(0, len(rows), _BLOCK):
+        yield vectors[rows[start : start + _BLOCK]]
 
 
 def cosine_statistics(vectors: FloatArray) -> tuple[float, float]:

@@ -15,6 +15,8 @@ import faiss
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
+from kbsearch.vector.files import blocks_of
+from kbsearch.vector.recall import AT, share_found, spread_sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,37 +29,32 @@ LINKS: Final = 32
 EF_CONSTRUCTION: Final = 200
 _EFS: Final = (128, 160, 192, 256, 384, 512)
 _RECALL: Final = 0.97  # of the best hundred; of the best ten it is above .98 then, of questions too, which are harder
-_RECALL_AT: Final = 100
 _SPARE: Final = 16  # proposals beyond those wanted: codes put them in another order than vectors do
-_SAMPLE: Final = 200
 _TRAINING: Final = 50_000
+_MOST_NEIGHBOURS: Final = 1024  # where a filter wants more, a comparison with all costs no more
+_SPARE_SHARE: Final = 1.5
 
 
-def write_graph(file: Path, vectors: FloatArray) -> tuple[int, float]:
-    """Write the graph of ``vectors``; returns its ``ef`` and the recall@100 that it has with it.
+def write_graph(file: Path, vectors: FloatArray, rows: RowArray) -> tuple[int, float]:
+    """Write the graph of some ``rows`` of ``vectors``; returns its ``ef`` and the recall@100 that it has with it.
 
     The recall is the share of the exact top 100 that the walk proposes, over passages asked as questions, spread over
     the corpus.
     """
     graph = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, LINKS, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction = EF_CONSTRUCTION
-    graph.train(vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), _TRAINING), dtype=np.int64)])
-    graph.add(vectors)
+    graph.train(vectors[spread_sample(rows, _TRAINING)])
+    for block in blocks_of(vectors, rows):
+        graph.add(block)
     faiss.write_index(graph, str(file))
-    return _measured(graph, vectors)
-
-
-def _measured(graph: faiss.Index, vectors: FloatArray) -> tuple[int, float]:
-    sample = vectors[np.linspace(0, len(vectors) - 1, min(_SAMPLE, len(vectors)), dtype=np.int64)]
-    at = min(_RECALL_AT, len(vectors))
-    scores = sample @ vectors.T
-    exact = np.argpartition(scores, len(vectors) - at, axis=1)[:, -at:]
-    ef, recall = 0, 0.0
+    ef, recall, wanted = 0, 0.0, min(AT + _SPARE, len(rows))
     for ef in _EFS:
-        wanted = min(at + _SPARE, len(vectors))
-        _, found = graph.search(sample, wanted, params=faiss.SearchParametersHNSW(efSearch=max(ef, wanted)))
-        hits = sum(len(np.intersect1d(best, rows)) for best, rows in zip(exact, found, strict=True))
-        recall = round(hits / exact.size, 4)
+
+        def walk(sample: FloatArray, ef: int = max(ef, wanted)) -> RowArray:
+            found: RowArray = graph.search(sample, wanted, params=faiss.SearchParametersHNSW(efSearch=ef))[1]
+            return found
+
+        recall = share_found(vectors, rows, walk)
         if recall >= _RECALL:
             break
     return ef, recall
@@ -72,20 +69,28 @@ class Graph:
         When the file is no graph of so many vectors.
     """
 
-    def __init__(self, file: Path, size: int, ef: int) -> None:
+    def __init__(self, file: Path, size: int, dimension: int, ef: int) -> None:
         try:
             self._graph: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
             self._codes = faiss.downcast_index(self._graph.storage)
         except (RuntimeError, AttributeError) as error:
             raise IndexCorrupt(file, "an HNSW graph", str(error).splitlines()[0]) from error
-        if not isinstance(self._graph, faiss.IndexHNSWSQ) or self._graph.ntotal != size:
-            raise IndexCorrupt(file, f"{size} nodes", f"{self._graph.ntotal}")
+        found = self._graph.ntotal, self._graph.d
+        if not isinstance(self._graph, faiss.IndexHNSWSQ) or found != (size, dimension):
+            raise IndexCorrupt(file, f"{size} nodes of {dimension} numbers", f"{found[0]} of {found[1]}")
         self._ef = ef
 
-    def neighbours(self, query: FloatArray, limit: int, *, thorough: bool = True) -> RowArray:
-        """At most ``limit`` nodes near ``query``, the nearest first; after half of the way when not ``thorough``."""
-        parameters = faiss.SearchParametersHNSW(efSearch=max(self._ef if thorough else self._ef // 2, limit))
-        return _found(self._graph.search(query[np.newaxis], limit, params=parameters))
+    def places(self, query: FloatArray, limit: int, allowed: float, *, thorough: bool) -> RowArray | None:
+        """Nodes near ``query``, more than ``limit`` where a share of them only is ``allowed``; None: compare all.
+
+        When not ``thorough`` it walks half of the way.
+        """
+        wanted = limit if allowed == 1 else int(_SPARE_SHARE * limit / allowed)
+        if wanted > _MOST_NEIGHBOURS:
+            return None
+        wanted = min(wanted, self._graph.ntotal)
+        parameters = faiss.SearchParametersHNSW(efSearch=max(self._ef if thorough else self._ef // 2, wanted))
+        return _found(self._graph.search(query[np.newaxis], wanted, params=parameters))
 
     def scan(self, query: FloatArray, limit: int, bits: np.ndarray | None) -> RowArray:
         """The same without walking: every code is compared, but those whose bit in ``bits`` is 0."""

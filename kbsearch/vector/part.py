@@ -7,27 +7,25 @@ category that is about something else), all that may are compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from kbsearch.native import dots
+from kbsearch.native import best
+from kbsearch.vector.codes import RowCodes
 
 if TYPE_CHECKING:
-    import faiss
     from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray, RowArray
-    from kbsearch.vector.graph import Graph
 
-__all__ = ["Allowed", "Part"]
+__all__ = ["Allowed", "Derived", "Part"]
 
-_TINY: Final = 2_000  # rows whose comparison takes less time than FAISS takes to load, for a hundred questions
-_MOST_NEIGHBOURS: Final = 1024  # where a filter wants more, a comparison with all costs no more
-_SPARE: Final = 1.5
-_FEW: Final = 20_000  # rows that are compared one by one sooner than through the codes
-_RESCORED: Final = 4  # times as many as wanted are taken from the codes, which round
+_FEW: Final = 20_000  # rows that are compared one by one sooner than through the codes of a graph
+_RESCORED: Final = 4  # times as many as wanted are taken from these codes, which round
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
+_NO_SCORES: Final = np.empty(0, dtype=np.float32)
+_TIE_MARGIN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,16 @@ class Allowed:
         return cls(mask, np.packbits(mask, bitorder="little"), int(np.count_nonzero(mask)))
 
 
+class Derived(Protocol):
+    """An index over the rows of a part, which leads to some of them."""
+
+    def places(self, query: FloatArray, limit: int, allowed: float, *, thorough: bool) -> RowArray | None:
+        """Places near ``query``, more than ``limit`` where a share only is ``allowed``; None where that is too many."""
+
+    def scan(self, query: FloatArray, limit: int, bits: NDArray[np.uint8] | None) -> RowArray | None:
+        """At most ``limit`` places, of those whose bit is set, by comparing all; None where that is no sooner done."""
+
+
 class Part:
     """Rows with their vectors, open; immutable, shared between threads.
 
@@ -53,58 +61,55 @@ class Part:
         Of all rows of the leg.
     rows
         Those of this part, ascending.
-    graph
+    derived
         Over the vectors of ``rows``, in their order; None where there are few.
     """
 
-    def __init__(self, vectors: FloatArray, rows: RowArray, graph: Graph | None) -> None:
-        self.vectors, self.rows, self.graph = vectors, rows, graph
-        self._flat: faiss.Index | None = None
-        if graph is None and len(rows) > _TINY:
-            self._flat = _exact(vectors if len(rows) == len(vectors) else vectors[rows])
+    def __init__(self, vectors: FloatArray, rows: RowArray, derived: RowCodes | Derived | None) -> None:
+        self.vectors, self.rows = vectors, rows
+        self._codes: RowCodes | None = derived if isinstance(derived, RowCodes) else None
+        self._derived: Derived | None = None if isinstance(derived, RowCodes) else derived
 
-    def candidates(
-        self, query: FloatArray, limit: int, allowed: Allowed | None, *, thorough: bool = True
+    @property
+    def approximate(self) -> bool:
+        """Whether a row may be missed."""
+        return self._derived is not None
+
+    def search(
+        self, query: FloatArray, k: int, allowed: Allowed | None, *, thorough: bool = True
     ) -> tuple[RowArray, FloatArray]:
-        """The best ``limit`` rows or more, in any order, with their exact cosines; see :meth:`Graph.neighbours`."""
+        """The best k rows with their exact cosines: score descending, row ascending.
+
+        Where not every row is compared, one in some hundred may be missed, of those far down more than of the first;
+        fewer are looked at when not ``thorough``.
+        """
         count = len(self.rows) if allowed is None else allowed.count
-        if count == 0 or limit <= 0:
-            return _NO_ROWS, np.empty(0, dtype=np.float32)
-        if self._flat is not None:
-            return self._scan(self._flat, query, min(limit, count), allowed)
-        if self.graph is not None:
-            rows = self.rows[self._places(self.graph, query, limit, allowed, thorough=thorough)]
-        else:
-            rows = self.rows if allowed is None else self.rows[allowed.mask]
-        return rows, dots(self.vectors, rows, query)
+        k = min(k, count)
+        if k <= 0:
+            return _NO_ROWS, _NO_SCORES
+        if self._codes is not None:
+            return self._codes.nearest(self.vectors, self.rows, None if allowed is None else allowed.mask, query, k)
+        limit = min(k + _TIE_MARGIN, count)
+        while True:
+            among = self._proposed(query, limit, allowed, thorough=thorough)
+            rows, scores = best(self.vectors, among, query, min(limit, len(among)))
+            if len(among) == count or limit == count or len(rows) < limit or scores[-1] < scores[k - 1]:
+                return rows[:k], scores[:k]
+            limit = min(limit * 4, count)  # a tie across the edge: look further
 
-    def _scan(
-        self, flat: faiss.Index, query: FloatArray, limit: int, allowed: Allowed | None
-    ) -> tuple[RowArray, FloatArray]:
-        import faiss
-
-        parameters = None if allowed is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(allowed.bits))
-        scores, places = flat.search(query[np.newaxis], limit, params=parameters)
-        return self.rows[places[0]], scores[0]
-
-    def _places(
-        self, graph: Graph, query: FloatArray, limit: int, allowed: Allowed | None, *, thorough: bool
-    ) -> RowArray:
-        size = len(self.rows)
-        wanted = limit if allowed is None else int(_SPARE * limit * size / allowed.count)
-        if wanted <= _MOST_NEIGHBOURS:
-            places = graph.neighbours(query, min(wanted, size), thorough=thorough)
+    def _proposed(self, query: FloatArray, limit: int, allowed: Allowed | None, *, thorough: bool) -> RowArray:
+        """Rows among which the best ``limit`` are, but for a few."""
+        every: RowArray = self.rows if allowed is None else self.rows[allowed.mask]
+        if self._derived is None:
+            return every
+        share = 1.0 if allowed is None else allowed.count / len(self.rows)
+        places = self._derived.places(query, limit, share, thorough=thorough)
+        if places is not None:
             places = places if allowed is None else places[allowed.mask[places]]
             if len(places) >= limit:
-                return places
-        if allowed is not None and allowed.count <= _FEW:
-            return np.flatnonzero(allowed.mask)
-        return graph.scan(query, min(_RESCORED * limit, size), None if allowed is None else allowed.bits)
-
-
-def _exact(vectors: FloatArray) -> faiss.Index:
-    import faiss
-
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(vectors)
-    return flat
+                return self.rows[places]
+        if len(every) > _FEW:
+            bits = None if allowed is None else allowed.bits
+            places = self._derived.scan(query, min(_RESCORED * limit, len(self.rows)), bits)
+            return every if places is None else self.rows[places]
+        return every

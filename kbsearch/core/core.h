@@ -1,0 +1,157 @@
+/* The inner loops of a query: what a pool of passages has in common with a question, what the learned models make of it,
+ * which passages are near, and what of each is shown.
+ *
+ * Plain C without Python's headers, called through kbsearch/native.py, which says what the arrays are. Every function
+ * takes pointers to arrays of stated sizes and works on no global state, so any number of threads may be inside at once;
+ * ctypes lets go of the interpreter's lock meanwhile. Files may be damaged: whatever was read from one is checked before
+ * it is followed, and a function answers KB_CORRUPT instead of reading elsewhere.
+ *
+ * Never: print; depend on the order of floating-point sums that a compiler may change.
+ */
+
+#ifndef KBSEARCH_CORE_H
+#define KBSEARCH_CORE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define KB_CORRUPT (-1)
+#define KB_NO_MEMORY (-2)
+
+/* One build for every machine of an architecture: the loader takes the widest vectors that the processor has. */
+#if !defined(__x86_64__) || !defined(__GNUC__) || defined(__clang__) || !defined(__gnu_linux__)
+#define KB_WIDE
+#elif __GNUC__ >= 12
+#define KB_WIDE __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#define KB_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+
+#define KB_HIDDEN __attribute__((visibility("hidden")))
+
+/* ---- What is open ---------------------------------------------------------------------------------------------- */
+
+/* A text: where its tokens begin, words first, and its sentences. A record, as the next two, is read as a whole: they lie
+ * all over their files, and each costs one wait for memory. */
+typedef struct {
+    uint32_t begin_low, begin_high, counts[2], distinct[2], sentences, places;
+} kb_text;
+
+/* A row: its parts, BM25's document lengths, the texts of title, last heading and alias, and the one that is shown. */
+typedef struct {
+    uint32_t parts, parts_end, lengths[2], slots[3], body;
+} kb_row;
+
+typedef struct {
+    uint32_t text, weight;
+} kb_piece;
+
+/* The tokens of all texts, as kbsearch/tokens.py writes them. */
+typedef struct {
+    const uint32_t *ids;       /* hash of each token's term */
+    const uint16_t *starts;    /* first character of each token */
+    const uint8_t *lengths;    /* characters of each token */
+    const uint16_t *sentences; /* first and one-past-last character of each, by text */
+    const kb_text *texts;
+    const kb_row *rows;
+    const kb_piece *parts; /* texts of each row with their weights */
+    int64_t n_tokens, n_places, n_texts, n_rows, n_parts;
+} kb_tokens;
+
+/* The index itself, or its delta. vectors and titles may be missing where nobody asks for cosines. */
+typedef struct {
+    const kb_tokens *tokens;
+    const float *vectors; /* rows of the part */
+    const float *titles;  /* articles of the part */
+    int64_t rows, articles;
+} kb_part;
+
+/* All parts as one: rows and articles of the second are numbered behind those of the first. */
+typedef struct {
+    kb_part parts[2];
+    int64_t width; /* of a vector */
+    const int32_t *article_of_row;
+    const uint8_t *japanese; /* articles */
+    const int32_t *group;    /* articles: equal numbers are versions of one article */
+    int64_t rows, articles;
+    const int8_t *samples[2]; /* codes of passages that stand for all: other scripts, Japanese */
+    int64_t sampled[2];
+    float sample_step;
+    float cosine_mean, cosine_spread; /* between passages of the corpus */
+    float title_mean, title_spread;   /* between its titles */
+} kb_corpus;
+
+/* ---- What is asked --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint32_t *ids;     /* distinct terms of the question */
+    const float *idf;
+    const float *boost;      /* how often BM25 counts each; 0 for a term too common to be asked */
+    const uint8_t *flags;    /* KB_GRAM, KB_ASCII */
+    int64_t n;
+    float mean_length[2];    /* of a row, words and grams */
+    float k1, b;
+} kb_question;
+
+enum { KB_GRAM = 1, KB_ASCII = 2 };
+
+/* One way to put the question. */
+typedef struct {
+    const kb_question *terms;
+    const float *vector;      /* or NULL */
+    float words_unit, grams_unit; /* what its BM25 is multiplied by to be compared with that of the first way */
+} kb_way;
+
+/* First and one-past-last character of a term's place, and the place of the term in the question. */
+typedef struct {
+    int32_t start, end, term;
+} kb_match;
+
+/* ---- What is shared between the files ---------------------------------------------------------------------------- */
+
+enum { KB_FIELDS = 6, KB_FEATURES = 33, KB_HEAD = 43 };
+
+typedef struct {
+    float words_ceiling, grams_ceiling;      /* 1 where there is none */
+    float cosine_mean, cosine_spread;
+    float title_mean, title_spread;
+    float background_mean[2], background_spread[2]; /* of this question: other scripts, Japanese */
+    float japanese;                          /* share of the question's characters */
+    int32_t asks_japanese;
+    float terms;                             /* ln(1 + number of distinct grams) */
+} kb_scale;
+
+/* Boosted trees, as kbsearch/trees.py lays them out: `nodes` questions and `leaves` values a tree. */
+typedef struct {
+    const int32_t *feature;
+    const float *threshold;
+    const uint32_t *mask; /* the leaves that are left when a feature is above its threshold */
+    const double *value;
+    int64_t trees, nodes, leaves, width;
+} kb_forest;
+
+int kb_describe(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n, float *words,
+                float *grams, float *cover, float *reverse);
+int64_t kb_matches(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n,
+                   kb_match *matches, int64_t room, int64_t *ends);
+int kb_dots(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n, const float *vector,
+            float *products);
+int kb_features(int64_t n, int64_t m, const int64_t *group, const float *words, const float *grams, const float *dense,
+                const float *cover, const float *reverse, const float *titles, const uint8_t *japanese,
+                const kb_scale *scale, float *scratch, float *features);
+int kb_trees(const kb_forest *forest, const float *features, int64_t m, double *scores);
+
+KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
+                            float *spread);
+KB_HIDDEN void kb_sort(uint64_t *keys, int64_t n, uint64_t *scratch);
+
+/* A key that sorts by value descending, then by place ascending. No NaN. */
+static inline uint64_t kb_key(float value, uint32_t place) {
+    uint32_t bits;
+    value += 0.0f; /* -0 is 0 */
+    memcpy(&bits, &value, sizeof bits);
+    bits = bits >> 31 ? bits : ~bits & 0x7FFFFFFFu;
+    return (uint64_t)bits << 32 | place;
+}
+
+#endif

@@ -1,0 +1,184 @@
+/* Cosines: of given rows, and of the nearest among all rows of a part. */
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core.h"
+
+enum { BUCKETS = 2048 };
+
+/* Inner products of some rows of a matrix with a vector. Sixteen sums, added up in one fixed order: equal rows give
+ * equal products wherever they stand. */
+KB_WIDE int kb_dots(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n,
+                    const float *vector, float *products) {
+    for (int64_t r = 0; r < n; r++)
+        if (rows[r] < 0 || rows[r] >= height) return KB_CORRUPT;
+    for (int64_t r = 0; r < n; r++) {
+        const float *row = matrix + rows[r] * width;
+        if (r + 2 < n) /* rows lie apart, and a processor looks ahead only within one */
+            for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(matrix + rows[r + 2] * width + i);
+        float sums[16] = {0};
+        int64_t i = 0;
+        for (; i + 16 <= width; i += 16)
+            for (int k = 0; k < 16; k++) sums[k] += row[i + k] * vector[i + k];
+        float rest = 0;
+        for (; i < width; i++) rest += row[i] * vector[i];
+        for (int half = 8; half; half /= 2)
+            for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+        products[r] = sums[0] + rest;
+    }
+    return 0;
+}
+
+/* Inner products of 8-bit codes with a vector of 16-bit numbers. The caller has seen that a sum fits. */
+KB_WIDE static void dots_of_codes(const int8_t *restrict codes, int64_t n, int64_t width, const int16_t *restrict vector,
+                                  int32_t *restrict sums) {
+    for (int64_t r = 0; r < n; r++) {
+        const int8_t *row = codes + r * width;
+        int32_t sum = 0;
+        for (int64_t i = 0; i < width; i++) sum += (int32_t)row[i] * vector[i];
+        sums[r] = sum;
+    }
+}
+
+/* A vector in 16-bit steps, such that its product with any code fits into 32 bits; the step. */
+static double in_steps(const float *vector, int64_t width, int16_t *steps) {
+    double most = 0, sum = 0;
+    for (int64_t i = 0; i < width; i++) {
+        double size = fabs((double)vector[i]);
+        most = size > most ? size : most;
+        sum += size;
+    }
+    /* |sum of codes * steps| <= 127 * (sum / step + width / 2) */
+    double step = most / 32767, least = sum / ((double)INT32_MAX / 128 - (double)width);
+    step = step > least ? step : least;
+    for (int64_t i = 0; i < width; i++) steps[i] = (int16_t)(step > 0 ? lrint(vector[i] / step) : 0);
+    return step;
+}
+
+/* Mean and deviation of the cosines between a vector and n passages, from their codes. */
+KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
+                            float *spread) {
+    int16_t *steps = malloc((size_t)width * sizeof(int16_t));
+    int32_t *sums = malloc((size_t)(n + 1) * sizeof(int32_t));
+    if (steps && sums) {
+        double unit = step * in_steps(vector, width, steps), total = 0, squares = 0;
+        dots_of_codes(codes, n, width, steps, sums);
+        for (int64_t i = 0; i < n; i++) total += sums[i];
+        total /= (double)n;
+        for (int64_t i = 0; i < n; i++) squares += (sums[i] - total) * (sums[i] - total);
+        *mean = (float)(total * unit);
+        *spread = (float)(sqrt(squares / (double)n) * unit);
+    }
+    free(steps);
+    free(sums);
+    return steps && sums ? 0 : KB_NO_MEMORY;
+}
+
+/* A value that at least k of n have or exceed, and few others: the edge of a bucket. -INFINITY where there is none. */
+static float edge_of(const float *values, const uint8_t *allowed, int64_t n, int64_t k) {
+    int32_t buckets[BUCKETS] = {0};
+    float low = INFINITY, high = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        low = values[i] < low ? values[i] : low;
+        high = values[i] > high ? values[i] : high;
+        if (!isfinite(values[i])) return -INFINITY;
+    }
+    float per = (float)BUCKETS / (high - low);
+    if (!isfinite(per) || !(per > 0)) return -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t bucket = (int32_t)((values[i] - low) * per);
+        buckets[bucket < BUCKETS ? bucket : BUCKETS - 1] += !allowed || allowed[i];
+    }
+    int64_t above = 0;
+    int32_t bucket = BUCKETS;
+    while (bucket > 0 && above < k) above += buckets[--bucket];
+    /* A bucket's width below it: where its edge was rounded, those inside are still at or above. */
+    return bucket > 1 ? low + (float)(bucket - 1) / per : -INFINITY;
+}
+
+/* The best k of n rows by their exact cosines: score descending, row ascending. Answers how many. */
+int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n, const float *vector,
+                int64_t k, int64_t *best, float *scores) {
+    if (height > UINT32_MAX) return KB_CORRUPT;
+    float *products = malloc((size_t)(n + 1) * sizeof(float));
+    uint64_t *keys = malloc((size_t)(n + 1) * 2 * sizeof(uint64_t));
+    int64_t found = KB_NO_MEMORY;
+    if (products && keys && !(found = kb_dots(matrix, height, width, rows, n, vector, products))) {
+        float edge = n > 4 * k ? edge_of(products, NULL, n, k) : -INFINITY;
+        int64_t count = 0;
+        for (int64_t i = 0; i < n; i++)
+            if (!(products[i] < edge)) keys[count++] = kb_key(products[i], (uint32_t)rows[i]);
+        kb_sort(keys, count, keys + count);
+        found = k < count ? k : count;
+        for (int64_t i = 0; i < found; i++) {
+            uint32_t bits = (uint32_t)(keys[i] >> 32);
+            bits = bits >> 31 ? bits : ~bits & 0x7FFFFFFFu;
+            memcpy(scores + i, &bits, sizeof bits);
+            best[i] = (uint32_t)keys[i];
+        }
+    }
+    free(products);
+    free(keys);
+    return found;
+}
+
+/* The rows of a part as 8-bit codes: a row is about centre + step * code, and `errors` says how far from it. */
+typedef struct {
+    const int8_t *codes;  /* n * width */
+    const float *errors;  /* n */
+    const float *centre;  /* width */
+    float step;
+    int64_t n;
+} kb_codes;
+
+/* The k rows of a part that are nearest to a vector of length 1, exactly: score descending, row ascending.
+ * `rows` are those of the part, ascending, with their vectors in `matrix`; `allowed` (or NULL) has a byte for each.
+ * Every row is compared by its code; those that may belong to the best, by what their codes leave open, exactly. */
+int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *allowed, const float *matrix,
+                   int64_t height, int64_t width, const float *vector, int64_t k, int64_t *best, float *scores) {
+    int64_t n = part->n, found = KB_NO_MEMORY, count = 0;
+    if (k < 1) return 0;
+    int16_t *steps = malloc((size_t)width * sizeof(int16_t));
+    int32_t *sums = malloc((size_t)(n + 1) * sizeof(int32_t));
+    float *about = malloc((size_t)(n + 1) * sizeof(float));
+    int64_t *chosen = malloc((size_t)(n + 1) * sizeof(int64_t));
+    if (!steps || !sums || !about || !chosen) goto end;
+    double step = in_steps(vector, width, steps), offset = 0, length = 0, lost = 0;
+    for (int64_t i = 0; i < width; i++) {
+        double rest = vector[i] - step * steps[i];
+        offset += (double)vector[i] * part->centre[i];
+        length += (double)vector[i] * vector[i];
+        lost += rest * rest;
+    }
+    /* A row less the centre is no longer than 2, and its code by its error more; the rest is for the sums of floats. */
+    double unit = step * part->step, slack = 2.01 * sqrt(lost) + 6e-6;
+    float reach = (float)((sqrt(length) + sqrt(lost)) * 1.000001);
+    dots_of_codes(part->codes, n, width, steps, sums);
+    for (int64_t i = 0; i < n; i++) about[i] = (float)(offset + unit * sums[i]);
+    float edge = edge_of(about, allowed, n, k);
+    for (int64_t i = 0; i < n; i++)
+        if (!(about[i] < edge) && (!allowed || allowed[i])) chosen[count++] = rows[i];
+    found = kb_best(matrix, height, width, chosen, count, vector, k, best, scores);
+    if (found < k) goto end;
+    float least = scores[k - 1] - (float)slack;
+    count = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (about[i] < edge && about[i] + reach * part->errors[i] >= least && (!allowed || allowed[i]))
+            chosen[count++] = rows[i];
+    int64_t others = count; /* none of these is among the first k: they were below the edge */
+    if (kb_dots(matrix, height, width, chosen, others, vector, about)) { found = KB_CORRUPT; goto end; }
+    count = 0;
+    for (int64_t i = 0; i < others; i++)
+        if (about[i] >= scores[k - 1]) chosen[count++] = chosen[i];
+    if (count) {
+        memcpy(chosen + count, best, (size_t)k * sizeof *best);
+        found = kb_best(matrix, height, width, chosen, count + k, vector, k, best, scores);
+    }
+end:
+    free(steps);
+    free(sums);
+    free(about);
+    free(chosen);
+    return found;
+}

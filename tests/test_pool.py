@@ -1,0 +1,215 @@
+"""From the rows that the legs propose to the order of their articles: the compiled part against numpy, step by step."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import Question, article_features, background, head_features, own_language_first
+
+from kbsearch import native
+from kbsearch.confidence import HEAD_NAMES
+from kbsearch.features import JAPANESE_QUESTION, NAMES
+from kbsearch.learned import shipped_models
+from kbsearch.rank import Candidates, Overlap
+from kbsearch.text import analyse
+from kbsearch.tokens import TokenIndex, TokenWriter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray
+
+WIDTH = 24
+WORDS = ["返品", "送料", "請求", "password", "reset", "配送", "3日", "無料", "error"]
+
+
+def units(random: np.random.Generator, n: int) -> FloatArray:
+    found = random.standard_normal((n, WIDTH)).astype(np.float32) + np.float32(0.7)
+    lengths: FloatArray = np.linalg.norm(found, axis=1, keepdims=True)
+    unit: FloatArray = found / lengths
+    return unit
+
+
+def index_of(random: np.random.Generator, rows: int) -> TokenIndex:
+    """Rows of a few words each."""
+    with tempfile.TemporaryDirectory() as folder:
+        with TokenWriter(Path(folder) / "tokens") as writer:
+            for _ in range(rows):
+                texts = [" ".join(random.choice(WORDS, int(random.integers(0, size)))) for size in (9, 4, 3, 2)]
+                for text in texts:
+                    found = analyse(text)
+                    words, grams = (found.words.terms, found.words.spans), (found.grams.terms, found.grams.spans)
+                    writer.add_text(text, words, grams, [])
+                writer.add_row(texts[0], (texts[1], texts[2], texts[3]), zip(texts, (1, 3, 2, 3), strict=True))
+        return TokenIndex(Path(folder) / "tokens", rows)
+
+
+class Shelf:
+    """Two parts with rows, articles and versions of articles."""
+
+    def __init__(self, seed: int, rows: tuple[int, int], samples: int = 40) -> None:
+        self.random = random = np.random.default_rng(seed)
+        self.tokens = [index_of(random, n) for n in rows if n]
+        self.vectors = [units(random, n) for n in rows if n]
+        numbers: list[NDArray[np.int32]] = []
+        counts: list[int] = []
+        for n in rows:
+            if n:
+                own = np.cumsum(random.random(n) < 0.6).astype(np.int32)
+                own -= own[0]
+                numbers.append(own + sum(counts))
+                counts.append(int(own[-1]) + 1)
+        self.article_of_row = np.concatenate(numbers)
+        self.articles = sum(counts)
+        self.titles = [units(random, n) for n in counts]
+        self.japanese = random.random(self.articles) < 0.5
+        self.group = random.integers(0, max(1, self.articles * 2 // 3), self.articles).astype(np.int32)
+        self.samples = [units(random, samples), units(random, samples)]
+        step = float(max(np.abs(sample).max(initial=0) for sample in self.samples)) / 127 or 1.0
+        codes = [np.rint(sample / np.float32(step)).astype(np.int8) for sample in self.samples]
+        self.corpus = native.Corpus(
+            [
+                (tokens.opened[0], vectors, titles)
+                for tokens, vectors, titles in zip(self.tokens, self.vectors, self.titles, strict=True)
+            ],
+            self.article_of_row, self.japanese, self.group, (codes[0], codes[1], step), (0.3, 0.1), (0.25, 0.2),
+        )  # fmt: skip
+
+    def ask(self, *questions: str, vectors: bool = True) -> list[native.Way]:
+        ways = []
+        for number, question in enumerate(questions):
+            found = analyse(question)
+            words, grams = ({term: 1.0 + len(term) for term in terms.terms} for terms in (found.words, found.grams))
+            asked = self.tokens[0].ask(words, grams, (dict.fromkeys(words, 1), dict.fromkeys(grams, 2)))
+            vector = units(self.random, 1)[0] if vectors else None
+            ways.append(native.Way(asked, vector, (1.0, 1.0) if number == 0 else (0.5, 1.5)))
+        return ways
+
+
+def split(scores: FloatArray, n: int) -> tuple[FloatArray, ...]:
+    words, grams, dense, cover, reverse = np.split(scores, [n, 2 * n, 3 * n, 9 * n])
+    return words, grams, dense, cover.reshape(n, 6), reverse.reshape(n, 6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 30), st.integers(0, 10)),
+    st.lists(st.sampled_from(["返品 送料 請求", "reset password 送料", "", "無料 無料 error"]), min_size=1, max_size=3),
+    st.booleans(),
+)  # fmt: skip
+def test_a_row_has_the_best_of_all_ways(seed: int, rows: tuple[int, int], questions: list[str], vectors: bool) -> None:  # noqa: FBT001
+    shelf = Shelf(seed, rows)
+    ways = shelf.ask(*questions, vectors=vectors)
+    proposals = shelf.random.integers(0, sum(rows), int(shelf.random.integers(0, 60)))
+    found, scores = native.pool(shelf.corpus, ways, proposals)
+    expected = np.unique(proposals)
+    assert found.tolist() == expected.tolist()
+    n = len(found)
+    best: list[Any] = [np.zeros(n), np.zeros(n), np.full(n, -np.inf), np.zeros((n, 6)), np.zeros((n, 6))]
+    for number, way in enumerate(ways):
+        asked, vector = way.held
+        for row, at in zip(expected.tolist(), range(n), strict=True):
+            part, own = (0, row) if row < rows[0] else (1, row - rows[0])
+            words, grams, cover, reverse = shelf.tokens[part].describe(asked, np.array([own]))
+            unit = (1.0, 1.0) if number == 0 else (0.5, 1.5)
+            cosine = native.dots(shelf.vectors[part], np.array([own]), vector)[0] if vector is not None else 0
+            values = (words[0] * np.float32(unit[0]), grams[0] * np.float32(unit[1]), cosine, cover[0], reverse[0])
+            for measure, value in zip(best, values, strict=True):
+                measure[at] = np.maximum(measure[at], value)
+    for measure, value in zip(split(scores, n), best, strict=True):
+        np.testing.assert_array_equal(measure, value.astype(np.float32))
+
+
+@pytest.mark.parametrize("row", [-1, 7, 2**40])
+def test_a_proposal_that_is_no_row_is_damage(row: int) -> None:
+    shelf = Shelf(1, (7, 0))
+    with pytest.raises(native.Damaged):
+        native.pool(shelf.corpus, shelf.ask("返品"), np.array([3, row]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.tuples(st.integers(1, 60), st.integers(0, 12)), st.sampled_from([0, 20, 40]))
+def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, int], samples: int) -> None:
+    shelf = Shelf(seed, rows, samples)
+    random, models = shelf.random, shipped_models()
+    ways = shelf.ask("返品 送料", "password 返品")
+    found, scores = native.pool(shelf.corpus, ways, np.flatnonzero(random.random(sum(rows)) < 0.8))
+    n, untitled = len(found), int(random.choice([-1, 0]))
+    japanese = float(random.choice([0.0, 0.2, 0.21, 1.0]))
+    asking = native.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
+    judged = native.judge(shelf.corpus, ways, asking, found, scores, models.forests)
+
+    words, grams, dense, cover, reverse = split(scores, n)
+    pooled = Candidates(found, words, grams, dense, 12.5, 0.0, Overlap(cover, reverse))
+    titles = np.concatenate(shelf.titles)
+
+    def title_cosines(numbers: Any) -> FloatArray:
+        ways_of = [native.dots(titles, numbers, way.held[1]) for way in ways if way.held[1] is not None]
+        cosines: FloatArray = np.max(ways_of, axis=0) if len(numbers) else np.empty(0, np.float32)
+        cosines[numbers == untitled] = 0.25
+        return cosines
+
+    backgrounds = [background(sample, ways[0].held[1], (0.3, 0.1)) for sample in shelf.samples]
+    question = Question(japanese, 7, (0.3, 0.1), (0.25, 0.2), (backgrounds[0], backgrounds[1]))
+    numbers, features = article_features(pooled, shelf.article_of_row[found], title_cosines, shelf.japanese, question)
+    assert judged.numbers.tolist() == numbers.tolist()
+    assert np.diff(judged.begins).tolist() == [int((shelf.article_of_row[found] == number).sum()) for number in numbers]
+    of_language = [NAMES.index(name) for name in ("cosine_language", "cosine_language_gap")]
+    others = np.delete(np.arange(len(NAMES)), of_language)
+    np.testing.assert_array_equal(judged.features[:, others], features[:, others])
+    np.testing.assert_allclose(judged.features[:, of_language], features[:, of_language], atol=0.05)  # of 8-bit codes
+    if not n:
+        assert judged.log_odds is None or judged.order.tolist() == []
+        return
+    raw = models.ranker.score(judged.features)
+    np.testing.assert_array_equal(judged.raw, raw)
+    ordered, first = own_language_first(
+        shelf.group[numbers], shelf.japanese[numbers], raw, asks_japanese=japanese > JAPANESE_QUESTION
+    )
+    np.testing.assert_array_equal(judged.scores, ordered)
+    assert judged.order.tolist() == np.lexsort((numbers, -ordered)).tolist()
+    head = head_features(judged.features[first], ordered[first])
+    assert judged.head.shape == (len(HEAD_NAMES),) == (native.HEAD,)
+    np.testing.assert_allclose(judged.head, head, rtol=1e-5, atol=1e-5)
+    assert judged.log_odds == models.confidence.log_odds(judged.head)
+
+
+def test_without_models_articles_are_described_only() -> None:
+    shelf = Shelf(2, (20, 5))
+    ways = shelf.ask("送料")
+    rows, scores = native.pool(shelf.corpus, ways, np.arange(25))
+    asking = native.Asking(1, 1, 1, 1, 1, -1)
+    bare = native.judge(shelf.corpus, ways, asking, rows, scores)
+    ranked = native.judge(shelf.corpus, ways, asking, rows, scores, shipped_models().forests)
+    np.testing.assert_array_equal(bare.features, ranked.features)
+    assert (bare.log_odds, len(bare.order), len(bare.raw)) == (None, 0, 0)
+    assert len(ranked.order) == len(ranked.numbers)
+
+
+def test_a_question_without_a_vector_is_not_judged() -> None:
+    shelf = Shelf(3, (4, 0))
+    ways = shelf.ask("送料", vectors=False)
+    rows, scores = native.pool(shelf.corpus, ways, np.arange(4))
+    with pytest.raises(AssertionError, match="vector"):
+        native.judge(shelf.corpus, ways, native.Asking(1, 1, 1, 1, 1, -1), rows, scores)
+
+
+def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
+    shelf = Shelf(4, (6, 0))
+    part = (shelf.tokens[0].opened[0], shelf.vectors[0], shelf.titles[0])
+    for article_of_row, japanese, group in (
+        (shelf.article_of_row[:-1], shelf.japanese, shelf.group),
+        (shelf.article_of_row, shelf.japanese[:-1], shelf.group[:-1]),
+        (shelf.article_of_row, shelf.japanese, shelf.group[:-1]),
+    ):
+        with pytest.raises(AssertionError):
+            native.Corpus([part], article_of_row, japanese, group)
+    with pytest.raises(AssertionError):
+        native.Corpus([(part[0], part[1][:-1], part[2])], shelf.article_of_row, shelf.japanese, shelf.group)
