@@ -1,4 +1,4 @@
-"""Builds the compiled part of kbsearch, ``kbsearch/core.c``, whenever kbsearch is installed or packed.
+"""Builds the compiled part of kbsearch, ``kbsearch/_core.so``, whenever kbsearch is installed or packed.
 
 The C compiler is the one that ``CC`` names, or ``cc``, or, where there is none, the one in the wheel ``ziglang`` from
 PyPI, so that nothing but Python is needed. The library has no tie to a version of Python: one wheel serves all of them
@@ -22,10 +22,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # No contraction to fused multiply-adds: the same question has the same scores on every machine.
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=default", "-shared", "-fPIC")
+SOURCES = ("core.c", "embed/tokens.c")
 
 
 class CoreBuildHook(BuildHookInterface[Any]):
-    """Compiles ``core.c`` to ``_core.so`` beside it."""
+    """Compiles the C files to one ``_core.so``."""
 
     PLUGIN_NAME = "custom"
 
@@ -40,9 +41,10 @@ class CoreBuildHook(BuildHookInterface[Any]):
         package = Path(self.root, "kbsearch")
         library = package / "_core.so"
         unfinished = library.with_suffix(f".{os.getpid()}")  # a running kbsearch has the old one mapped
-        command = [*(_system_compiler() or _packaged_compiler()), *FLAGS]
+        sources = [str(package / name) for name in SOURCES]
+        command = [*(_system_compiler() or _packaged_compiler()), *FLAGS, *sources]
         try:
-            subprocess.run([*command, "-o", str(unfinished), str(package / "core.c"), "-lm"], check=True)  # noqa: S603
+            subprocess.run([*command, "-o", str(unfinished), "-lm"], check=True)  # noqa: S603
             unfinished.replace(library)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbsearch import native
+from kbsearch.embed import pieces
 from kbsearch.errors import KbSearchError, NativeMissing
 from kbsearch.search import KnowledgeBase
 
@@ -314,7 +315,8 @@ def test_a_wheel_is_of_this_platform_and_of_any_python(
     assert told["tag"].startswith("py3-none-")
     files = {file.name for file in tmp_path.rglob("*") if file.is_file()}
     assert files == {"_core.so", *(source.name for source in sources)}
-    assert ctypes.CDLL(str(tmp_path / "kbsearch" / "_core.so")).kb_version() == native.VERSION
+    library = ctypes.CDLL(str(tmp_path / "kbsearch" / "_core.so"))
+    assert (library.kb_version(), library.kb_embed_version()) == (native.VERSION, pieces.VERSION)
 
 
 @NEEDS_COMPILER
