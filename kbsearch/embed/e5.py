@@ -37,7 +37,8 @@ PASSAGE_PREFIX = "passage: "
 THREADS_PER_TEXT = 1
 """A second thread takes back-to-back questions from 1.6 to 1.2 ms at best (the least of 180). It gains nothing where
 the cores are busy (medians of 2.1 and 2.2 ms), loses to eight askers at once, and spins for 30 ms afterwards.
-Session options (spinning, arena, memory pattern, denormals) change nothing for one thread."""
+Session options (spinning, arena, memory pattern and reuse, denormals), an output that is bound before and huge pages
+change nothing for one thread."""
 
 FRONT = 2
 """Part of the fingerprint: raise it whenever a text may have other ids, or ids other embedded rows. How the files are
@@ -88,13 +89,11 @@ class E5Small:
         What :func:`kbsearch.embed.convert.converted` gave.
     threads
         How many passages to encode at once; None for one per usable core.
-    threads_per_text
-        How many cores to spend on each text; see :data:`THREADS_PER_TEXT`.
     """
 
     name = NAME
 
-    def __init__(self, source: Converted, threads: int | None = None, threads_per_text: int = THREADS_PER_TEXT) -> None:
+    def __init__(self, source: Converted, threads: int | None = None) -> None:
         manifest = source.manifest
         self.dimension = int(manifest["dimension"])
         self.max_tokens = int(manifest["max_tokens"])
@@ -105,7 +104,6 @@ class E5Small:
         words = map_words(source.packed, manifest["words"]["offset"], tuple(manifest["words"]["shape"]))
         self._rows = Rows(words, embedding[:-2], embedding[-2:], float(manifest["epsilon"]))
         self._source = source
-        self._threads_per_text = threads_per_text
         self._session: Any = None
         self._opening = threading.Lock()
 
@@ -164,10 +162,13 @@ class E5Small:
             pool.shutdown(cancel_futures=True)
 
     def _encode(self, text: str) -> FloatArray:
-        ids = self._tokenizer.ids(text[: self.max_tokens * CHARACTERS_PER_TOKEN], self.max_tokens)
-        mean: FloatArray = self._layers().run(None, {"tokens": self._rows.embed(ids)[None]})[0][0]
+        mean: FloatArray = self._layers().run(None, {"tokens": self.embedded(text)[None]})[0][0]
         unit: FloatArray = mean / np.linalg.norm(mean)
         return unit
+
+    def embedded(self, text: str) -> FloatArray:
+        """What the layers are given, float32 of shape ``(tokens, dimension)``; ``text`` has its prefix."""
+        return self._rows.embed(self._tokenizer.ids(text[: self.max_tokens * CHARACTERS_PER_TOKEN], self.max_tokens))
 
     def _layers(self) -> Any:
         """The open session; opened, and converted again if it is damaged, by the first thread that asks.
@@ -186,7 +187,7 @@ class E5Small:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads_per_text
+        options.intra_op_num_threads = THREADS_PER_TEXT
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL_ONLY
 
