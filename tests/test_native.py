@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbsearch import native
+from kbsearch.embed import pieces
 from kbsearch.errors import KbSearchError, NativeMissing
 from kbsearch.search import KnowledgeBase
 
@@ -621,7 +622,7 @@ def test_a_wheel_is_of_this_platform_and_of_any_python(
     library = tmp_path / "kbsearch" / "_core.so"
     assert sorted(file for file in tmp_path.rglob("*") if file.is_file()) == sorted([library, *sources])
     built = ctypes.CDLL(str(library))
-    assert built.kb_version() == native.VERSION
+    assert (built.kb_version(), built.kb_embed_version()) == (native.VERSION, pieces.VERSION)
     assert all(hasattr(built, name) for name in FUNCTIONS)
 
 

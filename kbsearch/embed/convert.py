@@ -3,9 +3,9 @@
 Use: ``converted()`` gives what is there and converts if nothing usable is. The folder's name holds the version of
 the conversion and the hash of the packed file, so another version never meets files that it cannot read.
 
-    <cache>/e5-small-v2-1571fc982750/
+    <cache>/e5-small-v5-1571fc982750/
         body.onnx                                           the twelve layers, see `graph`
-        pieces.marisa  pieces.ids  pieces.scores            see `tokenizer`
+        pieces.trie  pieces.scores                          see `tokenizer`
         embedding.f32                                       positions, then scale and bias of the layer-norm
         manifest.json                                       sizes and checksums of the above; written last
         checked.json                                        packed files whose SHA-256 was found right
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVERSION", "Converted", "checked_body", "converted", "verify_cache"]
 
-CONVERSION = 2
+CONVERSION = 5
 """Raise it whenever a file in the folder changes its meaning."""
 
 BODY = "body.onnx"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kbsearch.embed.convert import EMBEDDING, Converted, checked_body, converted
-from kbsearch.embed.packed import NAME, WordTable, unavailable
+from kbsearch.embed.packed import NAME, map_words, unavailable
+from kbsearch.embed.pieces import Rows
 from kbsearch.embed.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ PASSAGE_PREFIX = "passage: "
 THREADS_PER_TEXT = 1
 """A second thread takes back-to-back questions from 1.6 to 1.2 ms at best (the least of 180). It gains nothing where
 the cores are busy (medians of 2.1 and 2.2 ms), loses to eight askers at once, and spins for 30 ms afterwards.
-Session options (spinning, arena, memory pattern, denormals) change nothing for one thread."""
+Session options (spinning, arena, memory pattern and reuse, denormals), an output that is bound before and huge pages
+change nothing for one thread."""
+
+FRONT = 2
+"""Part of the fingerprint: raise it whenever a text may have other ids, or ids other embedded rows. How the files are
+laid out is no part of it, so that a new layout leaves an index its vectors."""
 
 CHARACTERS_PER_TOKEN = 64
 """A text is cut at ``max_tokens`` times this before it is tokenised; no piece has more than 16 characters."""
@@ -83,25 +89,21 @@ class E5Small:
         What :func:`kbsearch.embed.convert.converted` gave.
     threads
         How many passages to encode at once; None for one per usable core.
-    threads_per_text
-        How many cores to spend on each text; see :data:`THREADS_PER_TEXT`.
     """
 
     name = NAME
 
-    def __init__(self, source: Converted, threads: int | None = None, threads_per_text: int = THREADS_PER_TEXT) -> None:
+    def __init__(self, source: Converted, threads: int | None = None) -> None:
         manifest = source.manifest
         self.dimension = int(manifest["dimension"])
         self.max_tokens = int(manifest["max_tokens"])
         self.fingerprint = _fingerprint(manifest)
         self.threads = threads or usable_cores()
-        self._epsilon = float(manifest["epsilon"])
         self._tokenizer = Tokenizer.load(source.folder)
-        self._embedding = np.fromfile(source.folder / EMBEDDING, np.float32).reshape(-1, self.dimension)
-        rows, blocks = manifest["words"]["shape"]
-        self._words = WordTable.map(source.packed, manifest["words"]["offset"], (rows, blocks))
+        embedding = np.fromfile(source.folder / EMBEDDING, np.float32).reshape(-1, self.dimension)
+        words = map_words(source.packed, manifest["words"]["offset"], tuple(manifest["words"]["shape"]))
+        self._rows = Rows(words, embedding[:-2], embedding[-2:], float(manifest["epsilon"]))
         self._source = source
-        self._threads_per_text = threads_per_text
         self._session: Any = None
         self._opening = threading.Lock()
 
@@ -160,10 +162,13 @@ class E5Small:
             pool.shutdown(cancel_futures=True)
 
     def _encode(self, text: str) -> FloatArray:
-        ids = self._tokenizer.ids(text[: self.max_tokens * CHARACTERS_PER_TOKEN], self.max_tokens)
-        mean: FloatArray = self._layers().run(None, {"tokens": self._embed(ids)[None]})[0][0]
+        mean: FloatArray = self._layers().run(None, {"tokens": self.embedded(text)[None]})[0][0]
         unit: FloatArray = mean / np.linalg.norm(mean)
         return unit
+
+    def embedded(self, text: str) -> FloatArray:
+        """What the layers are given, float32 of shape ``(tokens, dimension)``; ``text`` has its prefix."""
+        return self._rows.embed(self._tokenizer.ids(text[: self.max_tokens * CHARACTERS_PER_TOKEN], self.max_tokens))
 
     def _layers(self) -> Any:
         """The open session; opened, and converted again if it is damaged, by the first thread that asks.
@@ -182,7 +187,7 @@ class E5Small:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads_per_text
+        options.intra_op_num_threads = THREADS_PER_TEXT
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL_ONLY
 
@@ -199,21 +204,11 @@ class E5Small:
         except Exception as error:
             raise _unopened(error) from error
 
-    def _embed(self, ids: Sequence[int]) -> FloatArray:
-        """Word, position and type embeddings after their layer-norm: float32 of shape ``(len(ids), dimension)``."""
-        x = self._words.rows(np.asarray(ids))
-        x += self._embedding[: len(ids)]
-        x -= x.mean(axis=1, keepdims=True)
-        x /= np.sqrt(np.square(x).mean(axis=1, keepdims=True) + self._epsilon)
-        x *= self._embedding[-2]
-        x += self._embedding[-1]
-        return x
-
 
 def _fingerprint(manifest: dict[str, Any]) -> str:
     """Readable first, then a hash of all that a vector depends on."""
     quantisation = manifest["quantisation"]
-    parts = [manifest["packed"], manifest["conversion"], quantisation, QUERY_PREFIX, PASSAGE_PREFIX]
+    parts = [manifest["packed"], FRONT, quantisation, QUERY_PREFIX, PASSAGE_PREFIX]
     parts += [manifest["max_tokens"], CHARACTERS_PER_TOKEN]
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
     return f"{NAME}/{quantisation}/{digest[:8]}"

