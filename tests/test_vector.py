@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from kbsearch import vector
 from kbsearch.errors import IndexCorrupt
 from kbsearch.vector import DenseReport, VectorIndex, write_graphs, write_vectors
+from kbsearch.vector import files as files_module
 from kbsearch.vector import graph as graph_module
 from kbsearch.vector import part as part_module
+from kbsearch.vector.files import read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,17 @@ def unit(random: np.random.Generator, rows: int, dimension: int = 24, middle: Fl
     return normal
 
 
+def save(file: Path, vectors: FloatArray) -> None:
+    write_vectors(file, [vectors], vectors.shape)
+
+
+def graphs(folder: Path, vectors: FloatArray, japanese: NDArray[np.bool_]) -> DenseReport:
+    """The graphs of vectors that nobody opens; their file lies beside the folder."""
+    file = folder.with_suffix(".npy")
+    save(file, vectors)
+    return write_graphs(folder, file, japanese)
+
+
 def best(
     vectors: FloatArray, query: FloatArray, k: int, mask: NDArray[np.bool_] | None = None
 ) -> tuple[RowArray, NDArray[np.float64]]:
@@ -71,9 +85,9 @@ def open_index(tmp_path: Path) -> OpenIndex:
     def opened(vectors: FloatArray, japanese: NDArray[np.bool_] | None = None) -> VectorIndex:
         if japanese is None:
             japanese = every_third(len(vectors))
-        write_vectors(tmp_path / "vectors.npy", vectors)
+        save(tmp_path / "vectors.npy", vectors)
         shutil.rmtree(tmp_path / "dense", ignore_errors=True)
-        report = write_graphs(tmp_path / "dense", vectors, japanese)
+        report = write_graphs(tmp_path / "dense", tmp_path / "vectors.npy", japanese)
         return VectorIndex(tmp_path / "vectors.npy", tmp_path / "dense", report, japanese)
 
     return opened
@@ -233,13 +247,13 @@ def test_a_graph_finds_what_numpy_finds(open_index: OpenIndex) -> None:
 @pytest.mark.usefixtures("graph")
 def test_the_recall_in_the_report_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = unit(np.random.default_rng(5), 3000, 64)
-    good = write_graphs(tmp_path / "good", vectors, every_third(3000))
+    good = graphs(tmp_path / "good", vectors, every_third(3000))
     assert good.kind == "hnsw"
     assert 0.95 < good.recall_at_100 <= 1
     monkeypatch.setattr(graph_module, "LINKS", 2)
     monkeypatch.setattr(graph_module, "EF_CONSTRUCTION", 4)
     monkeypatch.setattr(graph_module, "_EFS", (4,))
-    bad = write_graphs(tmp_path / "bad", vectors, every_third(3000))
+    bad = graphs(tmp_path / "bad", vectors, every_third(3000))
     assert bad.recall_at_100 < good.recall_at_100 - 0.2
     assert bad.ef == (4, 4)
 
@@ -251,7 +265,7 @@ def test_a_walk_goes_as_far_as_the_recall_needs(tmp_path: Path, monkeypatch: pyt
     efs = []
     for wanted in (0.0, 1.01):
         monkeypatch.setattr(graph_module, "_RECALL", wanted)
-        efs.append(write_graphs(tmp_path / str(wanted), vectors, np.zeros(1000, dtype=bool)).ef)
+        efs.append(graphs(tmp_path / str(wanted), vectors, np.zeros(1000, dtype=bool)).ef)
     assert efs == [(128, 0), (512, 0)]
 
 
@@ -330,9 +344,9 @@ def test_up_to_the_limit_there_is_no_graph(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(vector, "FLAT_LIMIT", 300)
     vectors = unit(np.random.default_rng(2), 301)
     other = np.zeros(301, dtype=bool)
-    assert write_graphs(tmp_path / "flat", vectors[:300], other[:300]) == FLAT
+    assert graphs(tmp_path / "flat", vectors[:300], other[:300]) == FLAT
     assert list((tmp_path / "flat").iterdir()) == []
-    assert write_graphs(tmp_path / "graph", vectors, other).kind == "hnsw"
+    assert graphs(tmp_path / "graph", vectors, other).kind == "hnsw"
     assert [file.name for file in (tmp_path / "graph").iterdir()] == ["other.faiss"]
 
 
@@ -397,7 +411,7 @@ def test_the_exact_twin_of_a_graph_compares_every_row(open_index: OpenIndex, mon
 def test_what_was_written_is_read_bit_for_bit(rows: int, dimension: int, seed: int) -> None:
     vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        write_vectors(Path(folder) / "vectors.npy", vectors)
+        save(Path(folder) / "vectors.npy", vectors)
         read = VectorIndex(Path(folder) / "vectors.npy", Path(folder), FLAT, every_third(rows)).vectors
         assert (read.dtype, read.shape) == (np.dtype(np.float32), (rows, dimension))
         assert read.tobytes() == vectors.tobytes()
@@ -405,7 +419,7 @@ def test_what_was_written_is_read_bit_for_bit(rows: int, dimension: int, seed: i
 
 def test_columns_first_is_written_rows_first(tmp_path: Path) -> None:
     vectors = np.asfortranarray(unit(np.random.default_rng(2), 9))
-    write_vectors(tmp_path / "vectors.npy", vectors)
+    save(tmp_path / "vectors.npy", vectors)
     read = VectorIndex(tmp_path / "vectors.npy", tmp_path, FLAT, every_third(9)).vectors
     assert read.flags.c_contiguous
     np.testing.assert_array_equal(read, vectors)
@@ -414,8 +428,49 @@ def test_columns_first_is_written_rows_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [np.zeros((2, 3)), np.zeros(3, dtype=np.float32)])
 def test_what_is_no_float32_matrix_is_not_written(tmp_path: Path, wrong: FloatArray) -> None:
     with pytest.raises(AssertionError):
-        write_vectors(tmp_path / "vectors.npy", wrong)
-    assert not (tmp_path / "vectors.npy").exists()
+        write_vectors(tmp_path / "vectors.npy", [wrong], (2, 3))
+
+
+def test_blocks_are_written_as_one_matrix_and_none_may_be_missing(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(2), 50)
+    np.save(tmp_path / "whole.npy", vectors)
+    blocks = [vectors[:1], vectors[1:1], vectors[1:33], vectors[33:]]
+    write_vectors(tmp_path / "blocks.npy", blocks, vectors.shape)
+    assert (tmp_path / "blocks.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    for wrong in (blocks[:-1], [*blocks, vectors[:1]]):
+        with pytest.raises(AssertionError):
+            write_vectors(tmp_path / "blocks.npy", wrong, vectors.shape)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 50, 80])
+def test_rows_are_read_in_their_order_whatever_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(files_module, "_READ_AT_ONCE", at_once)
+    vectors = unit(np.random.default_rng(2), 50)
+    save(tmp_path / "vectors.npy", vectors)
+    for rows in (np.arange(50), np.array([3]), np.array([0, 6, 7, 8, 49]), np.arange(0, 50, 9)):
+        blocks = list(read_vectors(tmp_path / "vectors.npy", rows))
+        np.testing.assert_array_equal(np.concatenate(blocks), vectors[rows])
+        assert max(map(len, blocks)) <= at_once
+    assert list(read_vectors(tmp_path / "vectors.npy", np.arange(0))) == []
+
+
+@pytest.mark.usefixtures("graph")
+def test_what_is_read_at_once_does_not_change_the_codes_nor_the_recall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two blocks or in thirty."""
+    vectors, japanese = unit(np.random.default_rng(5), 3000, 64), every_third(3000)
+    codes, recalls = [], []
+    for at_once in (100, 2000):
+        monkeypatch.setattr(files_module, "_READ_AT_ONCE", at_once)
+        report = graphs(tmp_path / str(at_once), vectors, japanese)
+        graph = faiss.read_index(str(tmp_path / str(at_once) / "japanese.faiss"))
+        codes.append(faiss.vector_to_array(faiss.downcast_index(graph.storage).codes))
+        recalls.append(report.recall_at_100)
+    np.testing.assert_array_equal(*codes)
+    assert min(recalls) > 0.95
 
 
 def damaged(file: Path, content: bytes, rows: int = 20) -> IndexCorrupt:
@@ -428,7 +483,7 @@ def damaged(file: Path, content: bytes, rows: int = 20) -> IndexCorrupt:
 
 def test_a_short_or_long_vector_file_is_damage(tmp_path: Path) -> None:
     file = tmp_path / "vectors.npy"
-    write_vectors(file, unit(np.random.default_rng(2), 20))
+    save(file, unit(np.random.default_rng(2), 20))
     content = file.read_bytes()
     for size in [*range(130), *range(130, len(content), 61), len(content) - 1]:
         damaged(file, content[:size])
@@ -438,7 +493,7 @@ def test_a_short_or_long_vector_file_is_damage(tmp_path: Path) -> None:
 def test_a_changed_header_is_damage_or_harmless(tmp_path: Path) -> None:
     file = tmp_path / "vectors.npy"
     vectors = unit(np.random.default_rng(2), 500, 16)
-    write_vectors(file, vectors)
+    save(file, vectors)
     content = file.read_bytes()
     reported = 0
     for place in range(128):
@@ -474,7 +529,7 @@ def test_a_missing_vector_file_is_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [19, 21, 0])
 def test_vectors_of_more_or_fewer_rows_are_damage(tmp_path: Path, rows: int) -> None:
     file = tmp_path / "vectors.npy"
-    write_vectors(file, unit(np.random.default_rng(2), 20))
+    save(file, unit(np.random.default_rng(2), 20))
     assert f"expected {rows} vectors, found 20" in str(damaged(file, file.read_bytes(), rows))
 
 
@@ -483,10 +538,10 @@ def test_a_short_missing_or_foreign_graph_is_damage(tmp_path: Path) -> None:
     file, folder = tmp_path / "vectors.npy", tmp_path / "dense"
     graph_file = folder / "japanese.faiss"
     vectors, japanese = unit(np.random.default_rng(2), 1100), np.ones(1101, dtype=bool)
-    write_vectors(file, vectors)
-    report = write_graphs(folder, vectors, japanese[:1100])
+    save(file, vectors)
+    report = write_graphs(folder, file, japanese[:1100])
     content = graph_file.read_bytes()
-    write_graphs(tmp_path / "more", np.concatenate([vectors, vectors[:1]]), japanese)  # of other vectors
+    graphs(tmp_path / "more", np.concatenate([vectors, vectors[:1]]), japanese)  # of other vectors
     foreign = (tmp_path / "more" / "japanese.faiss").read_bytes()
     cuts = [content[:size] for size in (0, 1, 3, 4, 20, 60, 200, len(content) // 2, len(content) - 1)]
     for wrong in (*cuts, b"not a graph at all" * 50, foreign):

@@ -82,10 +82,10 @@ class VectorDelta(NamedTuple):
     removed: NDArray[np.bool_]
 
 
-def write_graphs(folder: Path, vectors: FloatArray, japanese: NDArray[np.bool_]) -> DenseReport:
-    """Write the derived indexes of ``vectors`` into a new folder; nothing for a part in which a scan is enough.
+def write_graphs(folder: Path, vectors_file: Path, japanese: NDArray[np.bool_]) -> DenseReport:
+    """Write the derived indexes of some vectors into a new folder; nothing for a part in which a scan is enough.
 
-    ``japanese``: bool, shape (rows,).
+    ``vectors_file`` is as :func:`write_vectors` left it; ``japanese``: bool, shape (rows,).
     """
     folder.mkdir()
     efs, recalls = [0, 0], [1.0]
@@ -94,7 +94,7 @@ def write_graphs(folder: Path, vectors: FloatArray, japanese: NDArray[np.bool_])
         if len(rows) > FLAT_LIMIT:
             from kbsearch.vector.graph import write_graph
 
-            efs[script], recall = write_graph(folder / name, vectors[rows])
+            efs[script], recall = write_graph(folder / name, vectors_file, rows)
             recalls.append(recall)
     return DenseReport("hnsw" if any(efs) else "flat", min(recalls), (efs[0], efs[1]))
 

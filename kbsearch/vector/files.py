@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kbsearch.model import FloatArray
+    from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["cosine_statistics", "map_vectors", "write_vectors"]
+__all__ = ["cosine_statistics", "map_vectors", "read_vectors", "write_vectors"]
 
 _FEW_PASSAGES: Final = 30
 _USUAL_COSINES: Final = (0.82, 0.03)
 _LEAST_SPREAD: Final = 0.005
+_READ_AT_ONCE: Final = 8_192
 
 
-def write_vectors(file: Path, vectors: FloatArray) -> None:
-    """Write the truth. ``vectors``: float32, shape (passages, dimension), rows of length 1."""
-    if vectors.dtype != np.float32 or vectors.ndim != 2:  # noqa: PLR2004 - a matrix
-        raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+def write_vectors(file: Path, blocks: Iterable[FloatArray], shape: tuple[int, int]) -> None:
+    """Write the truth, block by block. Together these are float32, of ``shape`` (passages, dimension), of length 1."""
+    rows, dimension = shape
     with file.open("wb") as target:
-        np.save(target, np.ascontiguousarray(vectors), allow_pickle=False)
+        header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(target, header)
+        for vectors in blocks:
+            if vectors.dtype != np.float32 or vectors.shape != (len(vectors), dimension):
+                raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+            target.write(np.ascontiguousarray(vectors).data)
+            rows -= len(vectors)
+    if rows:
+        raise AssertionError(f"{rows} vectors fewer than the {shape[0]} that there should be")
+
+
+def read_vectors(file: Path, rows: RowArray) -> Iterator[FloatArray]:
+    """Vectors of ascending ``rows``, some at a time: for who reads them once, and without mapping what it has read."""
+    mapped = _mapped(file)
+    dimension = mapped.shape[1]
+    for first in range(0, len(mapped), _READ_AT_ONCE):
+        some = rows[slice(*np.searchsorted(rows, (first, first + _READ_AT_ONCE)))]
+        if len(some):
+            count = min(_READ_AT_ONCE, len(mapped) - first)
+            place = mapped.offset + first * mapped.strides[0]
+            block = np.fromfile(file, mapped.dtype, count * dimension, offset=place).reshape(count, dimension)
+            yield block if len(some) == count else block[some - first]
 
 
 def map_vectors(file: Path) -> FloatArray:
@@ -37,6 +59,10 @@ def map_vectors(file: Path) -> FloatArray:
     IndexCorrupt
         When the file is anything else.
     """
+    return np.asarray(_mapped(file))
+
+
+def _mapped(file: Path) -> np.memmap[Any, np.dtype[np.float32]]:
     try:
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python
@@ -46,7 +72,8 @@ def map_vectors(file: Path) -> FloatArray:
     size, promised = file.stat().st_size, vectors.offset + vectors.nbytes
     if size != promised or not vectors.flags.c_contiguous:
         raise IndexCorrupt(file, f"{promised} bytes in C order, as its header says", f"{size} bytes")
-    return np.asarray(vectors)
+    mapped: np.memmap[Any, np.dtype[np.float32]] = vectors
+    return mapped
 
 
 def cosine_statistics(vectors: FloatArray) -> tuple[float, float]:

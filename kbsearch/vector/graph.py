@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
+from kbsearch.vector.files import read_vectors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,34 +34,66 @@ _SAMPLE: Final = 200
 _TRAINING: Final = 50_000
 
 
-def write_graph(file: Path, vectors: FloatArray) -> tuple[int, float]:
-    """Write the graph of ``vectors``; returns its ``ef`` and the recall@100 that it has with it.
+def write_graph(file: Path, vectors_file: Path, rows: RowArray) -> tuple[int, float]:
+    """Write the graph of some ``rows`` of vectors, ascending; returns its ``ef`` and its recall@100 with it.
 
     The recall is the share of the exact top 100 that the walk proposes, over passages asked as questions, spread over
     the corpus.
     """
-    graph = faiss.IndexHNSWSQ(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, LINKS, faiss.METRIC_INNER_PRODUCT)
+    bounds = _bounds(vectors_file, _spread(rows, _TRAINING))
+    graph = faiss.IndexHNSWSQ(bounds.shape[1], faiss.ScalarQuantizer.QT_8bit, LINKS, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction = EF_CONSTRUCTION
-    graph.train(vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), _TRAINING), dtype=np.int64)])
-    graph.add(vectors)
+    graph.train(bounds)
+    for some in read_vectors(vectors_file, rows):
+        graph.add(some)
     faiss.write_index(graph, str(file))
-    return _measured(graph, vectors)
+    return _measured(graph, vectors_file, rows)
 
 
-def _measured(graph: faiss.Index, vectors: FloatArray) -> tuple[int, float]:
-    sample = vectors[np.linspace(0, len(vectors) - 1, min(_SAMPLE, len(vectors)), dtype=np.int64)]
-    at = min(_RECALL_AT, len(vectors))
-    scores = sample @ vectors.T
-    exact = np.argpartition(scores, len(vectors) - at, axis=1)[:, -at:]
+def _spread(rows: RowArray, most: int) -> RowArray:
+    """So many of the rows, from all over the corpus."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most), dtype=np.int64)]
+
+
+def _bounds(vectors_file: Path, rows: RowArray) -> FloatArray:
+    """The least and the greatest value in each dimension: all that the codes are trained with."""
+    bounds: FloatArray | None = None
+    for some in read_vectors(vectors_file, rows):
+        seen = some if bounds is None else np.concatenate([some, bounds])
+        bounds = np.stack([seen.min(axis=0), seen.max(axis=0)])
+    if bounds is None:
+        raise AssertionError("a graph has vectors")
+    return bounds
+
+
+def _measured(graph: faiss.Index, vectors_file: Path, rows: RowArray) -> tuple[int, float]:
+    sample = np.concatenate(list(read_vectors(vectors_file, _spread(rows, _SAMPLE))))
+    at = min(_RECALL_AT, len(rows))
+    exact = _nearest(sample, vectors_file, rows, at)
     ef, recall = 0, 0.0
     for ef in _EFS:
-        wanted = min(at + _SPARE, len(vectors))
+        wanted = min(at + _SPARE, len(rows))
         _, found = graph.search(sample, wanted, params=faiss.SearchParametersHNSW(efSearch=max(ef, wanted)))
         hits = sum(len(np.intersect1d(best, rows)) for best, rows in zip(exact, found, strict=True))
         recall = round(hits / exact.size, 4)
         if recall >= _RECALL:
             break
     return ef, recall
+
+
+def _nearest(sample: FloatArray, vectors_file: Path, rows: RowArray, at: int) -> RowArray:
+    """Places of the ``at`` nearest to each of a sample, in any order."""
+    scores = np.empty((len(sample), 0), dtype=np.float32)
+    places = np.empty((len(sample), 0), dtype=np.int64)
+    first = 0
+    for some in read_vectors(vectors_file, rows):
+        scores = np.concatenate([scores, sample @ some.T], axis=1)
+        here = np.broadcast_to(np.arange(first, first + len(some)), (len(sample), len(some)))
+        places = np.concatenate([places, here], axis=1)
+        first += len(some)
+        best = np.argpartition(scores, max(scores.shape[1] - at, 0), axis=1)[:, -at:]
+        scores, places = np.take_along_axis(scores, best, axis=1), np.take_along_axis(places, best, axis=1)
+    return places
 
 
 class Graph:
