@@ -133,6 +133,7 @@ def calibrate(
     outcomes: list[_Outcome] = []
     for done, probe in enumerate(probes, start=1):
         outcomes += bench.ask(probe, vectors, removed=done % _EVERY_REMOVED == 0)
+        snapshot.parts.let_go()
         tell("calibrate", done, len(probes))
     outcomes += bench.ask_foreign(len(probes) // _EVERY_FOREIGN)
     found: dict[str, Any] = {"basis": "own", "questions": len(probes), "asked": {}}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from kbsearch.columns import load_column
+from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
@@ -152,6 +152,15 @@ class Parts:
         cosines[first] = dots(own, articles[first], vector)
         cosines[~first] = dots(added, articles[~first] - self._base_articles, vector)
         return cosines
+
+    def let_go(self) -> None:
+        """Give back the memory of the terms and vectors that were read: for who asks many questions from all over.
+
+        The system would take it back when somebody else wants it; until then it counts as this process's.
+        """
+        self.tokens.let_go()
+        for vectors in (self.vectors.vectors, self._titles[0]):
+            let_go(vectors)
 
     @cached_property
     def _titles(self) -> tuple[FloatArray, FloatArray | None]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native
-from kbsearch.columns import load_column
+from kbsearch.columns import let_go, load_column
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 
@@ -342,6 +342,11 @@ class TokenIndex:
             for term in columns["ids"][first:last].tolist():
                 counts[term] = counts.get(term, 0) + weight
         return counts
+
+    def let_go(self) -> None:
+        """See :func:`kbsearch.columns.let_go`."""
+        for column in self._columns.values():
+            let_go(column)
 
     def _split(self, rows: RowArray) -> tuple[RowArray, RowArray]:
         """Rows, ascending, of the index itself and of its delta, as each numbers them."""
