@@ -133,7 +133,6 @@ def calibrate(
     outcomes: list[_Outcome] = []
     for done, probe in enumerate(probes, start=1):
         outcomes += bench.ask(probe, vectors, removed=done % _EVERY_REMOVED == 0)
-        snapshot.parts.let_go()
         tell("calibrate", done, len(probes))
     outcomes += bench.ask_foreign(len(probes) // _EVERY_FOREIGN)
     found: dict[str, Any] = {"basis": "own", "questions": len(probes), "asked": {}}
@@ -333,6 +332,7 @@ class _Bench:
         )
         scores, first = own_language_first(snapshot, query, numbers, self._models.ranker.score(features))
         ranking = [int(numbers[place]) for place in order(numbers, scores)[:CHOICES]]
+        snapshot.parts.let_go()  # the next question is about something else
         answer = None if probe is None else probe.article
         return _Outcome(
             self._models.confidence.log_odds(head_features(features[first], scores[first])),
