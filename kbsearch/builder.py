@@ -17,7 +17,6 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,16 +26,17 @@ from kbsearch.calibration import calibrate
 from kbsearch.content import Amended
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.delta import plan_delta
-from kbsearch.embed import DEFAULT, load_encoder, text_key
+from kbsearch.embed import DEFAULT, load_encoder
 from kbsearch.encoding import Encoding, encode_texts
 from kbsearch.errors import ArticleError, ConfigError, IndexCorrupt
 from kbsearch.journal import Journal
+from kbsearch.known import Known
 from kbsearch.learned import shipped_models
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.results import BuildReport
-from kbsearch.rows import Row, analyse_rows, make_rows
+from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
@@ -44,13 +44,14 @@ from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
-from kbsearch.writing import Written, sorted_warnings, write_dense, write_texts
+from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kbsearch.learned import Models
     from kbsearch.model import Encoder, FloatArray, Progress
+    from kbsearch.rows import Row
     from kbsearch.store import Draft
     from kbsearch.synonyms import Rules
 
@@ -191,17 +192,21 @@ class _Job:
             warnings = [*warnings, *found]
         # 3. Articles to rows; texts seen before keep their vectors, the others are encoded meanwhile.
         rows, journal = make_rows(articles), self._journal()
-        reused = sum(row.key in previous.vectors or row.key in journal.known for row in rows)
-        with Encoding(_texts(articles, rows), model, previous.vectors, journal) as encoding:
-            # 4. Rows to terms, and all that needs no vector to disk.
-            with clock.stage("analyse"), TokenWriter(draft.files.tokens) as tokens:
-                analyse_rows(rows, articles, self.weights, tokens, tell)
+        known = Known(model.dimension, [journal.known, *previous.vectors])
+        reused = sum(row.key in known for row in rows)
+        with Encoding(Texts(rows, articles), model, known, journal) as encoding:
+            # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
                 write_texts(draft.files, written, digests, warnings)
                 draft.files.synonyms.write_text(json.dumps(self.rules, ensure_ascii=False), "utf-8")
+                counts, written = _counts(articles, rows), written.without_sources()
+                del articles
+                previous.articles.clear()
+            with clock.stage("analyse"), TokenWriter(draft.files.tokens) as tokens:
+                write_terms(draft.files, written, analyse_rows(rows, written.articles, self.weights, tokens, tell))
             with clock.stage("encode"):
-                known = encoding.finish(tell)
+                encoding.finish(tell)
         # 5. The vectors to disk.
         with clock.stage("write"):
             tell("write", 0, 1)
@@ -209,15 +214,14 @@ class _Job:
             manifest = {
                 "fingerprints": asdict(self.recipe),
                 "encoder": {"name": self.encoder, "dimension": model.dimension},
-                "counts": _counts(articles, rows),
+                "counts": counts,
                 "dense": asdict(dense),
                 **statistics,
             }
             tell("write", 1, 1)
         # 6. How far may its answers be believed?
         with clock.stage("calibrate"):
-            vectors_of = partial(encode_texts, encoder=model, known=known, journal=journal, tell=tell)
-            manifest["calibration"] = self._calibrate(manifest, articles, rows, vectors_of)
+            manifest["calibration"] = self._calibrate(manifest, written, known, journal)
         # 7. The pointer over to it.
         return self._publish(manifest, journal, warnings, encoding.new, reused)
 
@@ -250,10 +254,10 @@ class _Job:
             return None
         journal, new = self._journal(), [0, 0]
 
-        def encode(texts: dict[str, str]) -> Mapping[str, FloatArray]:
+        def encode(texts: Mapping[str, str]) -> Known:
             with clock.stage("encode"):
-                old = plan.vectors()
-                known, new[0] = encode_texts(texts, self.model, old, journal, tell)
+                known = Known(self.model.dimension, [journal.known, *plan.vectors()])
+                new[0] = encode_texts(texts, self.model, known, journal, tell)
             return known
 
         with clock.stage("write"):
@@ -275,21 +279,22 @@ class _Job:
     def _calibrate(
         self,
         manifest: dict[str, Any],
-        articles: list[Article],
-        rows: list[Row],
-        encode: Callable[[dict[str, str]], tuple[dict[str, FloatArray], int]],
+        written: Written,
+        known: Known,
+        journal: Journal,
     ) -> dict[str, Any]:
         """See :mod:`kbsearch.calibration`; keeps the vectors that it needs for the next build."""
         used: dict[str, FloatArray] = {}
 
-        def remembered(texts: Mapping[str, str]) -> Mapping[str, FloatArray]:
-            found = encode(dict(texts))[0]
-            used.update({key: found[key] for key in texts})
+        def encode(texts: Mapping[str, str]) -> Mapping[str, FloatArray]:
+            encode_texts(texts, self.model, known, journal, self.tell)
+            used.update(zip(texts, known.stacked(list(texts)), strict=True))
             return used
 
         generation = self.draft.unfinished(manifest)
         snapshot = Snapshot(generation, self.model)
-        calibration = calibrate(snapshot, self.models, articles, rows, self.weights, remembered, self.tell)
+        articles, rows = written.articles, written.rows
+        calibration = calibrate(snapshot, self.models, articles, rows, self.weights, encode, self.tell)
         generation.close()
         matrix = np.stack(list(used.values())) if used else np.empty((0, self.model.dimension), dtype=np.float32)
         with self.draft.files.probes.open("wb") as target:
@@ -325,7 +330,7 @@ def _checked_weights(weights: Weights) -> Weights:
     return weights
 
 
-def _counts(articles: list[Article], rows: list[Row]) -> dict[str, int]:
+def _counts(articles: Sequence[Article], rows: Sequence[Row]) -> dict[str, int]:
     served = sum(article.status == "published" for article in articles)
     return {"articles": len(articles), "served": served, "passages": len(rows)}
 
@@ -418,11 +423,6 @@ def _read(source: Source, digests: dict[str, str]) -> bytes:
         digests[source.path] = _digest_of(error)
         raise
     return raw
-
-
-def _texts(articles: list[Article], rows: list[Row]) -> dict[str, str]:
-    """All that has a vector in the index, by key."""
-    return {row.key: row.text for row in rows} | {text_key(article.title): article.title for article in articles}
 
 
 def _fatal(error: ArticleError) -> ArticleWarning:

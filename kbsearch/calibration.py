@@ -18,9 +18,10 @@ into the manifest. A knowledge base with too few such questions keeps the shippe
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ from kbsearch.model import Filter
 from kbsearch.rank import Overlap
 from kbsearch.retrieve import POOL, candidates, judged, prepare, scored
 from kbsearch.text import analyse
+from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +55,7 @@ _Field = Literal["title", "heading", "alias"]
 
 _FEWEST: Final = 40  # questions of its own; below, the shipped calibration stands
 _MOST: Final = 120
+_SEVERAL: Final = -1  # articles
 _LEAST_TERMS: Final = 2
 _EDITED_ROWS: Final = 3  # of an article whose text changes by what is withheld
 _EVERY_REMOVED: Final = 3  # so many questions have one that is also asked without its article
@@ -140,23 +143,31 @@ def calibrate(
 
 def _probes(articles: Sequence[Article], rows: Sequence[Row]) -> list[_Probe]:
     """What can be asked, a fixed sample of it: the same articles give the same questions."""
-    found: dict[tuple[_Field, str], set[int]] = defaultdict(set)
+    owners: dict[_Field, dict[str, int]] = {"title": {}, "heading": {}, "alias": {}}
+
+    def note(field: _Field, text: str, article: int) -> None:
+        if owners[field].setdefault(text, article) != article:
+            owners[field][text] = _SEVERAL
+
     for row in rows:
         article = articles[row.article]
         if row.alias:
-            found["alias", row.alias].add(row.article)
+            note("alias", row.alias, row.article)
         else:
-            found["title", article.title].add(row.article)
+            note("title", article.title, row.article)
             if row.passage.headings and row.passage.headings[-1] != article.title:
-                found["heading", row.passage.headings[-1]].add(row.article)
-    single = [_Probe(text, min(numbers), field) for (field, text), numbers in found.items() if len(numbers) == 1]
-    asking = [probe for probe in single if _asks(probe, articles[probe.article])]
-    asking.sort(key=lambda probe: hashlib.sha256(f"{probe.field} {probe.text}".encode("utf-8", "replace")).digest())
-    by_field = {field: [probe for probe in asking if probe.field == field] for field in ("title", "heading", "alias")}
-    chosen: list[_Probe] = []
-    while len(chosen) < _MOST and any(by_field.values()):
-        chosen += [found.pop(0) for found in by_field.values() if found]
-    return chosen[:_MOST]
+                note("heading", row.passage.headings[-1], row.article)
+    asking = [_asking(field, found, articles) for field, found in owners.items()]
+    in_turn = (probe for turn in zip_longest(*asking) for probe in turn if probe is not None)
+    return list(islice(in_turn, _MOST))
+
+
+def _asking(field: _Field, owners: Mapping[str, int], articles: Sequence[Article]) -> Iterator[_Probe]:
+    """Texts that one article alone has and that say enough, in an order that has to do with each text alone."""
+    single = [text for text, article in owners.items() if article != _SEVERAL]
+    single.sort(key=lambda text: hashlib.sha256(f"{field} {text}".encode("utf-8", "replace")).digest())
+    probes = (_Probe(text, owners[text], field) for text in single)
+    return (probe for probe in probes if _asks(probe, articles[probe.article]))
 
 
 def _asks(probe: _Probe, article: Article) -> bool:
@@ -175,19 +186,21 @@ class _Bench:
         self._weights: dict[_Field, int] = {
             "title": weights.title, "heading": weights.heading, "alias": weights.alias
         }  # fmt: skip
-        self._rows_of: dict[int, list[int]] = defaultdict(list)
-        for number, row in enumerate(rows):
-            self._rows_of[row.article].append(number)
-        self._mean_length = {
-            stream: sum(len(_terms(row, stream)) for row in rows) / max(len(rows), 1) for stream in ("words", "grams")
-        }
+        self._mean_length: dict[Stream, float] = dict(
+            zip(("words", "grams"), snapshot.tokens.mean_lengths, strict=True)
+        )
+
+    def _rows_of(self, article: int) -> range:
+        """Numbers of the rows of an article, which stand one behind the other."""
+        first, last = np.searchsorted(self._snapshot.article_of_row, (article, article + 1)).tolist()
+        return range(first, last)
 
     def edited_texts(self, probe: _Probe) -> list[tuple[int, str]]:
         """Rows of the article whose vector changes when the probe's text is withheld, with what is left of them."""
         if probe.field == "alias":
             return []
         left = []
-        for number in self._rows_of[probe.article]:
+        for number in self._rows_of(probe.article):
             row = self._rows[number]
             passage = row.passage
             if row.alias or (probe.field == "heading" and probe.text not in passage.headings):
@@ -221,7 +234,7 @@ class _Bench:
         edited = {number: text_key(text) for number, text in self.edited_texts(probe)}
         kept = [
             number
-            for number in self._rows_of[probe.article]
+            for number in self._rows_of(probe.article)
             if number in edited
             or (probe.field != "title" and self._rows[number].alias != probe.text and not self._carries(number, probe))
         ]
@@ -272,12 +285,16 @@ class _Bench:
     def _bm25(self, stream: Stream, terms: Sequence[str], rows: Sequence[int], probe: _Probe) -> FloatArray:
         """BM25 of rows without the terms of the probe's text."""
         analysis = analyse(probe.text)
-        gone = Counter((analysis.words if stream == "words" else analysis.grams).terms)
-        asked = [(term, count, self._snapshot.lexical.idf(stream, term)) for term, count in Counter(terms).items()]
+        withheld = (analysis.words if stream == "words" else analysis.grams).terms
+        gone = Counter(term_id(stream, term) for term in withheld)
+        asked = [
+            (term_id(stream, term), count, self._snapshot.lexical.idf(stream, term))
+            for term, count in Counter(terms).items()
+        ]
         scores = np.zeros(len(rows), dtype=np.float32)
         for place, number in enumerate(rows):
             row = self._rows[number]
-            held = Counter(_terms(row, stream))
+            held = Counter(self._snapshot.tokens.counts(number, stream))
             held -= Counter({term: count * self._times(row, probe) for term, count in gone.items()})
             length = quantised_length(held.total())
             damping = BM25_K1 * (1 - BM25_B + BM25_B * length / (self._mean_length[stream] or 1))
@@ -299,12 +316,9 @@ class _Bench:
         if found.log_odds is None:
             raise AssertionError("models judge a question with a vector")
         ranking = found.numbers[found.order[:CHOICES]].tolist()
+        snapshot.parts.let_go()  # the next question is about something else
         answer = None if probe is None else probe.article
         return _Outcome(found.log_odds, (ranking[0] == answer, answer in ranking))
-
-
-def _terms(row: Row, stream: str) -> list[str]:
-    return (row.words if stream == "words" else row.grams).split()
 
 
 def _fit(odds: np.ndarray, true: np.ndarray, prior: Calibration, weight: float) -> Calibration:

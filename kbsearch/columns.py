@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import tokenize
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["load_column", "save_column"]
+__all__ = ["let_go", "load_column", "save_column"]
 
 Number = TypeVar("Number", np.uint32, np.int32, np.int64, np.bool_)
 
@@ -40,3 +41,12 @@ def load_column(file: Path, dtype: type[Number], length: int | None = None) -> N
     if column.ndim != 1 or column.dtype != dtype or wrong_length or not column.flags.aligned:
         raise IndexCorrupt(file, f"a column of {dtype.__name__}", f"{column.dtype} of shape {column.shape}")
     return np.asarray(column)
+
+
+def let_go(mapped: NDArray[Any]) -> None:
+    """Give back the memory of what was read of a mapped array; it is read again when it is wanted."""
+    held: Any = mapped
+    while isinstance(held, np.ndarray):
+        held = held.base
+    if isinstance(held, mmap.mmap):
+        held.madvise(mmap.MADV_DONTNEED)

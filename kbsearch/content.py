@@ -186,7 +186,7 @@ def _passage_values(
         section = articles[row.article].sections[passage.section]
         yield (
             number, article, passage.section, section.anchor, _json(section.headings), *passage.lines,
-            passage.text, row.alias, row.vector_key,
+            _copy(passage.text), row.alias, row.vector_key,
         )  # fmt: skip
 
 
@@ -200,11 +200,11 @@ def _write_article(connection: sqlite3.Connection, number: int, article: Article
             article.translation_of, _json(article.meta),
         ),
     )  # fmt: skip
-    connection.execute("INSERT INTO sources VALUES (?, ?)", (number, article.markdown))
+    connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))
     connection.executemany(
         "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (number, i, s.anchor, s.heading, _json(s.headings), s.level, s.kind, *s.lines, s.markdown)
+            (number, i, s.anchor, s.heading, _json(s.headings), s.level, s.kind, *s.lines, _copy(s.markdown))
             for i, s in enumerate(article.sections)
         ),
     )
@@ -219,6 +219,11 @@ def _write_article(connection: sqlite3.Connection, number: int, article: Article
     connection.executemany(
         "INSERT INTO facets VALUES (?, ?, ?)", ((field, value, number) for field, value in sorted(facets))
     )
+
+
+def _copy(text: str) -> str:
+    """Another object: sqlite3 leaves the UTF-8 form in the one that it is given, for as long as that lives."""
+    return text[:-1] + text[-1:]
 
 
 def category_path(category: str) -> tuple[str, ...]:

@@ -25,14 +25,16 @@ from kbsearch.columns import save_column
 from kbsearch.content import Amended, Content, Head
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
-from kbsearch.rows import analyse_rows, make_rows
+from kbsearch.known import InFile
+from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.tokens import TokenIndex, TokenWriter
-from kbsearch.writing import Written, write_dense, write_texts
+from kbsearch.writing import Written, write_dense, write_terms, write_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kbsearch.model import Article, ArticleWarning, FloatArray, Progress, Weights
+    from kbsearch.known import Known
+    from kbsearch.model import Article, ArticleWarning, Progress, Weights
     from kbsearch.previous import Published
     from kbsearch.store import Files
 
@@ -90,13 +92,13 @@ class Plan:
         kept_warnings = [w for w in old if w.path in files and w.path not in paths]
         return [*(w for w in (*kept_warnings, *found) if w.code not in CODES), *check_translations(versions)]
 
-    def vectors(self) -> dict[str, FloatArray]:
+    def vectors(self) -> Sequence[InFile]:
         """Vectors by key of what was removed from the base, and of the last delta: most of it is only edited."""
         files = self.published.files_of_base
-        matrix, titles = np.load(files.vectors, mmap_mode="r"), np.load(files.title_vectors, mmap_mode="r")
-        known = {key: np.asarray(matrix[row]) for row, key in self.content.rows_of(self.removed)}
-        known |= {text_key(self.base[number].title): np.asarray(titles[number]) for number in self.removed}
-        return known | self.published.delta_vectors()
+        rows = {key: row for row, key in self.content.rows_of(self.removed)}
+        titles = {text_key(self.base[number].title): number for number in self.removed}
+        own = InFile.matrix(files.title_vectors, titles), InFile.matrix(files.vectors, rows)
+        return *self.published.delta_vectors(), *own
 
     def write(
         self,
@@ -105,21 +107,21 @@ class Plan:
         weights: Weights,
         digests: Mapping[str, str],
         warnings: Sequence[ArticleWarning],
-        encode: Callable[[dict[str, str]], Mapping[str, FloatArray]],
+        encode: Callable[[Mapping[str, str]], Known],
         tell: Progress,
     ) -> dict[str, Any]:
         """Write the parts; returns the manifest, to be published."""
         manifest = self.published.manifest
         base = _base_counts(self.published)
         rows = make_rows(articles)
-        with TokenWriter(files.tokens) as tokens:
-            analyse_rows(rows, articles, weights, tokens, tell)
-        vectors = encode({row.key: row.text for row in rows} | {text_key(a.title): a.title for a in articles})
+        known = encode(Texts(rows, articles))
         removed = self.removed
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
         write_texts(files, written, {path: digests[path] for path in self.touched}, warnings)
-        dense, _ = write_dense(files, written, vectors, manifest["encoder"]["dimension"])
+        with TokenWriter(files.tokens) as tokens:
+            write_terms(files, written, analyse_rows(rows, articles, weights, tokens, tell))
+        dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
         gone = self._write_removed(files, removed, base["passages"])
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {

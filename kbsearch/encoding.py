@@ -3,7 +3,7 @@
 The encoder's library lets go of the interpreter's lock, so the rest of a build costs next to nothing beside it. What is
 encoded goes into the journal batch by batch: a killed build loses one batch at most.
 
-Use: ``with Encoding(texts, encoder, known, journal) as encoding: …; vectors = encoding.finish(tell)``.
+Use: ``with Encoding(texts, encoder, known, journal) as encoding: …; encoding.finish(tell); known.stacked(keys)``.
 
 Never: call the caller's progress from another thread than the caller's.
 """
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kbsearch.journal import Journal
-    from kbsearch.model import Encoder, FloatArray, Progress
+    from kbsearch.known import Known
+    from kbsearch.model import Encoder, Progress
 
 __all__ = ["Encoding", "encode_texts"]
 
@@ -37,11 +38,11 @@ class Encoding:
     Parameters
     ----------
     texts
-        By their keys.
+        By their keys. Asked for when their turn comes, so they need not all be there at once.
     encoder, journal
         The journal is written by the background only, until :meth:`finish`.
     known
-        Vectors that need not be encoded again, by key.
+        Vectors that need not be encoded again; the journal is a part of it.
 
     Attributes
     ----------
@@ -49,13 +50,10 @@ class Encoding:
         How many texts are not known.
     """
 
-    def __init__(
-        self, texts: Mapping[str, str], encoder: Encoder, known: Mapping[str, FloatArray], journal: Journal
-    ) -> None:
-        self._known: dict[str, FloatArray] = {**known, **journal.known}
-        self._missing = [(key, text) for key, text in texts.items() if key not in self._known]
-        self._missing.sort(key=lambda item: len(item[1]))  # texts of one length share a batch without padding
-        self._encoder, self._journal = encoder, journal
+    def __init__(self, texts: Mapping[str, str], encoder: Encoder, known: Known, journal: Journal) -> None:
+        self._missing = [key for key in texts if key not in known]
+        self._missing.sort(key=lambda key: len(texts[key]))  # texts of one length share a batch without padding
+        self._texts, self._encoder, self._journal = texts, encoder, journal
         self._done, self._stopped = 0, False
         self.new = len(self._missing)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kbsearch-build")
@@ -68,8 +66,8 @@ class Encoding:
         self._stopped = True
         self._pool.shutdown()
 
-    def finish(self, tell: Progress) -> dict[str, FloatArray]:
-        """Wait for the end; the vectors of all texts (and of others) by key.
+    def finish(self, tell: Progress) -> None:
+        """Wait for the end: what was known then has the vectors of all texts.
 
         Raises what the encoder or the disk raised.
         """
@@ -78,14 +76,13 @@ class Encoding:
         self._running.result()
         if self.new:
             tell("encode", self._done, self.new)
-        return self._known
+        self._texts, self._missing = {}, []
 
     def _run(self) -> None:
         for start in range(0, self.new, _AT_ONCE):
-            keys, batch = zip(*self._missing[start : start + _AT_ONCE], strict=True)
-            encoded = self._encoder.encode_passages(batch, self._count)
+            keys = self._missing[start : start + _AT_ONCE]
+            encoded = self._encoder.encode_passages([self._texts[key] for key in keys], self._count)
             self._journal.append(keys, encoded)
-            self._known.update(zip(keys, encoded, strict=True))
 
     def _count(self, finished: int) -> None:
         self._done += finished
@@ -96,10 +93,11 @@ class Encoding:
 def encode_texts(
     texts: Mapping[str, str],
     encoder: Encoder,
-    known: Mapping[str, FloatArray],
+    known: Known,
     journal: Journal,
     tell: Progress,
-) -> tuple[dict[str, FloatArray], int]:
-    """The same at once: vectors by key of all texts (and of others), and how many of them are new."""
+) -> int:
+    """The same at once; returns how many of the texts are new."""
     with Encoding(texts, encoder, known, journal) as encoding:
-        return encoding.finish(tell), encoding.new
+        encoding.finish(tell)
+        return encoding.new

@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-import numpy as np
+from kbsearch.known import InFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,50 +41,51 @@ class Journal:
     Attributes
     ----------
     known
-        float32 vectors of shape (dimension,) by the hexadecimal SHA-256 of their text.
+        Where the vectors stand in it, by the hexadecimal SHA-256 of their text.
     """
 
     def __init__(self, file: Path, fingerprint: str, dimension: int) -> None:
         self._file = file
         self._header = f"kbsearch vectors {dimension} {fingerprint}\n".encode()
-        self._dimension = dimension
-        self.known: dict[str, FloatArray] = {}
-        self._end = self._load()
+        self._record = _KEY_BYTES + 4 * dimension + _CRC_BYTES
+        self.known = InFile(file, len(self._header) + _KEY_BYTES, self._record, {})
+        self._records = 0
+        self._fits = self._load()
 
     def append(self, keys: Sequence[str], vectors: FloatArray) -> None:
         """Remember vectors, float32 of shape (len(keys), dimension), of the texts with these keys."""
-        if self._end == 0:
+        if not self._fits:
             self._file.write_bytes(self._header)
-            self._end = len(self._header)
+            self._fits = True
+        end = len(self._header) + self._records * self._record
         with self._file.open("r+b") as target:
-            target.truncate(self._end)
-            target.seek(self._end)
+            target.truncate(end)
+            target.seek(end)
             for key, vector in zip(keys, vectors, strict=True):
                 record = bytes.fromhex(key) + vector.astype("<f4").tobytes()
                 target.write(record + zlib.crc32(record).to_bytes(_CRC_BYTES, "little"))
-                self.known[key] = vector
-            self._end = target.tell()
+        for key in keys:  # on disk by now
+            self.known.places[key] = self._records
+            self._records += 1
 
     def discard(self) -> None:
         """Remove the file: what it held is published."""
         self._file.unlink(missing_ok=True)
-        self._end = 0
+        self.known.places.clear()
+        self._records, self._fits = 0, False
 
-    def _load(self) -> int:
-        """Read what is sound; returns where the next record goes, 0 when there is no journal for this encoder."""
+    def _load(self) -> bool:
+        """Read the keys of what is sound; returns whether there is a journal for this encoder."""
         try:
-            data = self._file.read_bytes()
+            source = self._file.open("rb")
         except FileNotFoundError:
-            return 0
-        if not data.startswith(self._header):
-            return 0
-        size = _KEY_BYTES + 4 * self._dimension
-        end = len(self._header)
-        while len(data) - end >= size + _CRC_BYTES:
-            record = data[end : end + size]
-            if zlib.crc32(record) != int.from_bytes(data[end + size : end + size + _CRC_BYTES], "little"):
-                break
-            vector = np.frombuffer(record, dtype="<f4", offset=_KEY_BYTES).astype(np.float32)
-            self.known[record[:_KEY_BYTES].hex()] = vector
-            end += size + _CRC_BYTES
-        return end
+            return False
+        with source:
+            if source.read(len(self._header)) != self._header:
+                return False
+            while len(record := source.read(self._record)) == self._record:
+                if zlib.crc32(record[:-_CRC_BYTES]) != int.from_bytes(record[-_CRC_BYTES:], "little"):
+                    break
+                self.known.places[record[:_KEY_BYTES].hex()] = self._records
+                self._records += 1
+        return True

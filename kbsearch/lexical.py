@@ -88,32 +88,45 @@ def write_lexical(folder: Path, rows: Iterable[LexicalRow]) -> None:
         When the disk does not take it.
     """
     folder.mkdir()
+    with _as_failed_write(folder):
+        index = tantivy.Index(_schema(), path=str(folder))
+        writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)  # one thread keeps documents in the order of rows
     try:
-        _write_documents(folder, rows)
-    except ValueError as error:  # how tantivy reports a failed write
-        raise OSError(f"{folder.name}: {error}") from error
+        for number, row in enumerate(rows):  # which may be made only now: its errors are no failed write
+            document = _document(number, row)
+            with _as_failed_write(folder):
+                writer.add_document(document)
+        with _as_failed_write(folder):
+            writer.commit()
+            writer.wait_merging_threads()
+    finally:
+        del writer  # its thread ends before anybody removes the folder
     for lock in folder.glob(".tantivy-*.lock"):
         lock.unlink()
 
 
-def _write_documents(folder: Path, rows: Iterable[LexicalRow]) -> None:
-    index = tantivy.Index(_schema(), path=str(folder))
-    writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)  # one thread keeps documents in the order of rows
-    for number, row in enumerate(rows):
-        document = tantivy.Document()
-        document.add_text("words", row.words)
-        document.add_text("grams", row.grams)
-        document.add_unsigned("row", number)
-        document.add_unsigned("article", row.article)
-        document.add_text("lang", row.lang)
-        document.add_text("kind", row.kind)
-        for category in row.categories:
-            document.add_text("category", category)
-        for tag in row.tags:
-            document.add_text("tag", tag)
-        writer.add_document(document)
-    writer.commit()
-    writer.wait_merging_threads()
+@contextmanager
+def _as_failed_write(folder: Path) -> Iterator[None]:
+    """Tantivy reports it as ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise OSError(f"{folder.name}: {error}") from error
+
+
+def _document(number: int, row: LexicalRow) -> tantivy.Document:
+    document = tantivy.Document()
+    document.add_text("words", row.words)
+    document.add_text("grams", row.grams)
+    document.add_unsigned("row", number)
+    document.add_unsigned("article", row.article)
+    document.add_text("lang", row.lang)
+    document.add_text("kind", row.kind)
+    for category in row.categories:
+        document.add_text("category", category)
+    for tag in row.tags:
+        document.add_text("tag", tag)
+    return document
 
 
 class AskedTerms(NamedTuple):

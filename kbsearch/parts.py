@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from kbsearch import native
-from kbsearch.columns import load_column
+from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
@@ -151,6 +151,15 @@ class Parts:
         return native.Corpus(
             [(tokens, None, None) for tokens in self.tokens.opened], self.article_of_row, self.is_japanese, self.group
         )
+
+    def let_go(self) -> None:
+        """Give back the memory of the terms and vectors that were read: for who asks many questions from all over.
+
+        The system would take it back when somebody else wants it; until then it counts as this process's.
+        """
+        self.tokens.let_go()
+        for vectors in (self.vectors.vectors, self._titles[0]):
+            let_go(vectors)
 
     @cached_property
     def corpus(self) -> native.Corpus:

@@ -11,11 +11,12 @@ import numpy as np
 from kbsearch.content import Content
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
+from kbsearch.known import InFile, InMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from kbsearch.model import Article, ArticleWarning, FloatArray
+    from kbsearch.model import Article, ArticleWarning
     from kbsearch.store import Files, Generation, Store
 
 __all__ = ["Previous", "Published", "Recipe", "load_previous", "open_published"]
@@ -68,30 +69,27 @@ class Published:
         """Of these, what was said of folders, links and names that are no sources."""
         return {warning for warning in self.warnings if warning.path not in self.files}
 
-    def vectors(self) -> dict[str, FloatArray]:
+    def vectors(self) -> Sequence[InFile | InMemory]:
         """All vectors by key, those that the calibration needed included."""
         base = self.manifest["delta"]["base"]["passages"] if self._has_delta else None
-        known = _vectors_of(self.files_of_base, Content(self.files_of_base.content), 0, base)
+        own = _vectors_of(self.files_of_base, Content(self.files_of_base.content), 0, base)
         with np.load(self.files_of_base.probes, allow_pickle=False) as probes:
-            known |= dict(zip(probes["keys"].tolist(), probes["vectors"], strict=True))
-        return known | self.delta_vectors()
+            asked = InMemory(probes["keys"].tolist(), probes["vectors"])
+        return [*self.delta_vectors(), asked, *own]
 
-    def delta_vectors(self) -> dict[str, FloatArray]:
+    def delta_vectors(self) -> Sequence[InFile]:
         """Those of the delta alone."""
         if not self._has_delta:
-            return {}
+            return ()
         files = self.files_of_base.delta
         return _vectors_of(files, Content(files.content), self.manifest["delta"]["base"]["passages"], None)
 
 
-def _vectors_of(files: Files, content: Content, first_row: int, rows: int | None) -> dict[str, FloatArray]:
+def _vectors_of(files: Files, content: Content, first_row: int, rows: int | None) -> Sequence[InFile]:
     """Vectors by key of the rows and titles of a base or of a delta."""
-    matrix = np.load(files.vectors, allow_pickle=False)
-    titles = np.load(files.title_vectors, allow_pickle=False)
-    if rows is not None and len(matrix) != rows:
-        raise IndexCorrupt(files.vectors, f"{rows} vectors", str(len(matrix)))
-    known = {text_key(head.title): titles[place] for place, head in enumerate(content.heads())}
-    return known | {key: matrix[row - first_row] for row, key in content.vector_keys()}
+    keys = {key: row - first_row for row, key in content.vector_keys()}
+    titles = {text_key(head.title): place for place, head in enumerate(content.heads())}
+    return InFile.matrix(files.vectors, keys, rows), InFile.matrix(files.title_vectors, titles)
 
 
 @dataclass(slots=True)
@@ -101,7 +99,7 @@ class Previous:
     files: dict[str, str] = field(default_factory=dict)
     articles: dict[str, Article] = field(default_factory=dict)
     warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
-    vectors: dict[str, FloatArray] = field(default_factory=dict)
+    vectors: Sequence[InFile | InMemory] = ()
 
 
 def open_published(store: Store) -> Published | None:

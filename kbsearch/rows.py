@@ -2,64 +2,100 @@
 
 A published article gives a row for each of its passages, then one for each of its aliases. An alias row shows the
 article's first passage, so that a question is compared with a question.
+
+Never: keep the terms of a row, or the text that the encoder reads of it. A million of either are gigabytes; what is
+wanted of them is made when its turn comes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kbsearch.embed import text_key
 from kbsearch.sentences import sentences
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from kbsearch.model import Article, Passage, Progress, Weights
     from kbsearch.tokens import TokenWriter
 
-__all__ = ["Row", "analyse_rows", "make_rows"]
+__all__ = ["Analysed", "Row", "Texts", "analyse_rows", "make_rows"]
 
 _TITLE_IN_ALIAS: Final = 1  # an alias row also holds the title once, so that it is found by either wording
 
 
 @dataclass(slots=True)
 class Row:
-    """A row on its way into the index.
-
-    ``text`` is what the encoder reads, ``key`` its SHA-256; ``words`` and ``grams`` are its terms, joined by spaces.
-    """
+    """A row on its way into the index; ``key`` is the SHA-256 of what the encoder reads."""
 
     article: int
     passage: Passage
     alias: str
-    text: str
     key: str
-    words: str = ""
-    grams: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the encoder reads."""
+        return _text(self.passage, self.alias)
 
 
-def make_rows(articles: list[Article]) -> list[Row]:
+class Analysed(NamedTuple):
+    """A row with its terms, weights included, joined by spaces."""
+
+    row: Row
+    words: str
+    grams: str
+
+
+class Texts(Mapping[str, str]):
+    """All that has a vector in an index, by key: what the encoder reads of each row, and the titles."""
+
+    def __init__(self, rows: Sequence[Row], articles: Sequence[Article]) -> None:
+        self._sources: dict[str, Row | str] = {row.key: row for row in rows}
+        for article in articles:
+            self._sources.setdefault(text_key(article.title), article.title)
+
+    def __getitem__(self, key: str) -> str:
+        source = self._sources[key]
+        return source if isinstance(source, str) else source.text
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+def make_rows(articles: Sequence[Article]) -> list[Row]:
     """Rows of the published articles: the passages of each, then its aliases, in order of path."""
-    rows = []
+    rows: list[Row] = []
     for number, article in enumerate(articles):
         if article.status != "published":
             continue
-        for passage in article.passages:
-            heads = " > ".join(passage.headings)
-            text = "\n".join(part for part in (passage.title, heads, passage.text) if part)
-            rows.append(_row(number, passage, "", text))
-        rows.extend(_row(number, article.passages[0], alias, alias) for alias in article.aliases)
+        rows.extend(_row(number, passage, "") for passage in article.passages)
+        rows.extend(_row(number, article.passages[0], alias) for alias in article.aliases)
     return rows
 
 
-def _row(article: int, passage: Passage, alias: str, text: str) -> Row:
-    return Row(article, passage, alias, text, text_key(text))
+def _row(article: int, passage: Passage, alias: str) -> Row:
+    return Row(article, passage, alias, text_key(_text(passage, alias)))
+
+
+def _text(passage: Passage, alias: str) -> str:
+    if alias:
+        return alias
+    heads = " > ".join(passage.headings)
+    return "\n".join(part for part in (passage.title, heads, passage.text) if part)
 
 
 def analyse_rows(
-    rows: list[Row], articles: list[Article], weights: Weights, tokens: TokenWriter, tell: Progress
-) -> None:
-    """Fill in the terms, and write them down; :mod:`kbsearch.lexical` says why a weight is a repetition."""
+    rows: Sequence[Row], articles: Sequence[Article], weights: Weights, tokens: TokenWriter, tell: Progress
+) -> Iterator[Analysed]:
+    """Give the terms of each row, once they are written down; :mod:`kbsearch.lexical` says why a weight repeats."""
 
     def known(text: str) -> str:
         if not tokens.knows(text):
@@ -80,5 +116,5 @@ def analyse_rows(
                 *((known(alias), weights.alias) for alias in articles[row.article].aliases),
                 (passage.text, weights.body),
             ]
-        row.words, row.grams = tokens.add_row(known(passage.text), slots, parts)
+        yield Analysed(row, *tokens.add_row(known(passage.text), slots, parts))
         tell("analyse", done, len(rows))

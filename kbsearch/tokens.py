@@ -17,13 +17,14 @@ Never: look into a text here; an analysis is what comes in.
 from __future__ import annotations
 
 import zlib
+from array import array
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from kbsearch import native
-from kbsearch.columns import load_column
+from kbsearch.columns import let_go, load_column
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 
@@ -61,12 +62,14 @@ _COLUMNS: Final = {
     "rows": np.uint32, "parts": np.uint32, "totals": np.int64,
 }  # fmt: skip
 _BODY: Final = 7  # place in the record of a row
-_COUNTS, _SENTENCES = 2, 6  # places in the record of a text
+_SENTENCES: Final = 6  # place in the record of a text
 _FARTHEST: Final = np.iinfo(np.uint16).max  # what begins further on is counted, and never shown
 _LONGEST: Final = np.iinfo(np.uint8).max
 _LOW: Final = 0xFFFFFFFF
-_BUFFER: Final = 1 << 20
+_BUFFER: Final = 1 << 16
+_TYPE_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "q"}  # of an array, by bytes
 _SHORT: Final = 200  # characters
+_REPEATED: Final = 5_000  # texts; more are cut into words again when they come again
 _RECENT: Final = 16
 _PLACES_PER_ROW: Final = 64  # that match; more are asked for when they are full
 _MOST_PLACES_PER_ROW: Final = 4_000  # of a giant passage the first are enough to show
@@ -89,10 +92,11 @@ class TokenWriter:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._columns = {name: _GrowingColumn(folder / f"{name}.npy", dtype) for name, dtype in _COLUMNS.items()}
-        self._texts: dict[str, tuple[int, tuple[int, int]]] = {}
+        self._texts: dict[str, int] = {}
+        self._counts = (array("I"), array("I"))  # words and grams of each text
         self._terms: dict[str, tuple[str, str]] = {}  # of titles and headings, which come again and again
         self._recent: dict[str, tuple[str, str]] = {}  # of bodies, which most often do not
-        self._ids: dict[tuple[str, str], int] = {}
+        self._ids = {stream: _Ids(stream) for stream in ("words", "grams")}
         self._tokens = self._sentences = self._parts = 0
         self._totals = [0, 0]
 
@@ -104,6 +108,8 @@ class TokenWriter:
             self._columns["totals"].append(self._totals)
         for column in self._columns.values():
             column.close()
+        for memory in (self._texts, self._terms, self._recent, self._ids["words"], self._ids["grams"]):
+            memory.clear()
 
     def knows(self, text: str) -> bool:
         """Whether a text need not be added again, now."""
@@ -120,17 +126,19 @@ class TokenWriter:
         memory = self._terms if len(text) <= _SHORT else self._recent
         memory[text] = (" ".join(words[0]), " ".join(grams[0]))
         if text not in self._texts:
-            self._texts[text] = (len(self._texts), self._append(words, grams, sentences))
+            self._append(words, grams, sentences)
+            self._texts[text] = len(self._texts)
 
     def _append(
         self,
         words: tuple[Sequence[str], Sequence[tuple[int, int]]],
         grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
         sentences: Sequence[tuple[int, int]],
-    ) -> tuple[int, int]:
+    ) -> None:
         begin, distinct = self._tokens, []
-        for stream, (terms, spans) in (("words", words), ("grams", grams)):
-            ids = [self._id(stream, term) for term in terms]
+        for stream, counts, (terms, spans) in zip(("words", "grams"), self._counts, (words, grams), strict=True):
+            counts.append(len(terms))
+            ids = list(map(self._ids[stream].__getitem__, terms))
             self._columns["ids"].append(ids)
             self._columns["starts"].append([min(start, _FARTHEST) for start, _ in spans])
             self._columns["lengths"].append([min(end - start, _LONGEST) for start, end in spans])
@@ -138,10 +146,9 @@ class TokenWriter:
             self._tokens += len(ids)
         places = [place for start, end in sentences if end <= _FARTHEST for place in (start, end)]
         self._columns["sentences"].append(places)
-        counts = len(words[0]), len(grams[0])
-        self._columns["texts"].append((begin & _LOW, begin >> 32, *counts, *distinct, self._sentences, len(places)))
+        sizes = len(words[0]), len(grams[0])
+        self._columns["texts"].append((begin & _LOW, begin >> 32, *sizes, *distinct, self._sentences, len(places)))
         self._sentences += len(places)
-        return counts
 
     def add_row(self, body: str, slots: tuple[str, str, str], parts: Iterable[tuple[str, int]]) -> tuple[str, str]:
         """Add a row of texts that :meth:`knows` knows; a part is a text with its weight.
@@ -156,7 +163,8 @@ class TokenWriter:
         joined: tuple[list[str], list[str]] = ([], [])
         lengths = [0, 0]
         for text, weight in parts:
-            number, counts = self._texts[text]
+            number = self._texts[text]
+            counts = [count[number] for count in self._counts]
             if weight == 0 or not any(counts):
                 continue
             terms = self._terms.get(text) or self._recent[text]
@@ -167,19 +175,26 @@ class TokenWriter:
                 if counts[stream]:
                     joined[stream].extend([terms[stream]] * weight)
         self._columns["parts"].append(chain.from_iterable(zip(texts, weights, strict=True)))
-        shown = [self._texts[text][0] for text in (*slots, body)]
+        shown = [self._texts[text] for text in (*slots, body)]
         quantised = [quantised_length(length) for length in lengths]
         self._columns["rows"].append((self._parts, self._parts + len(texts), *quantised, *shown))
         self._parts += len(texts)
         self._totals = [total + length for total, length in zip(self._totals, lengths, strict=True)]
         if len(self._recent) > _RECENT:
             self._recent.clear()
+        if len(self._terms) > _REPEATED:
+            self._terms.clear()
         return " ".join(joined[0]), " ".join(joined[1])
 
-    def _id(self, stream: str, term: str) -> int:
-        found = self._ids.get((stream, term))
-        if found is None:
-            found = self._ids[stream, term] = term_id(stream, term)
+
+class _Ids(dict[str, int]):
+    """The number of every term of a stream that was seen."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+
+    def __missing__(self, term: str) -> int:
+        found = self[term] = term_id(self._stream, term)
         return found
 
 
@@ -363,6 +378,11 @@ class TokenIndex:
                 counts[term] = counts.get(term, 0) + weight
         return counts
 
+    def let_go(self) -> None:
+        """See :func:`kbsearch.columns.let_go`."""
+        for column in self._columns.values():
+            let_go(column)
+
     def _split(self, rows: RowArray) -> tuple[RowArray, RowArray]:
         """Rows, ascending, of the index itself and of its delta, as each numbers them."""
         if self._delta is None:
@@ -396,7 +416,7 @@ class _GrowingColumn:
         self._dtype = np.dtype(dtype)
         self._target = file.open("wb")
         self._length = 0
-        self._pending: list[int] = []
+        self._pending = array(_TYPE_CODES[self._dtype.itemsize])
         self._header()
 
     def append(self, values: Iterable[int]) -> None:
@@ -413,7 +433,7 @@ class _GrowingColumn:
     def _write(self) -> None:
         self._target.write(np.array(self._pending, dtype=self._dtype).tobytes())
         self._length += len(self._pending)
-        self._pending = []
+        del self._pending[:]
 
     def _header(self) -> None:
         """NumPy leaves room in a header for a length of any number of digits."""

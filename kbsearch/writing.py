@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kbsearch.columns import save_column
+from kbsearch.columns import let_go, save_column
 from kbsearch.content import Amended, SourceFile, StoredPassage, category_path, write_content
 from kbsearch.embed import text_key
 from kbsearch.lexical import LexicalRow, write_lexical
-from kbsearch.vector import DenseReport, cosine_statistics, write_graphs, write_vectors
+from kbsearch.vector import DenseReport, cosine_statistics, map_vectors, write_graphs, write_vectors
 from kbsearch.vocabulary import write_vocabulary
-from kbsearch.wordlist import word_entries
+from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from kbsearch.known import Known
     from kbsearch.model import Article, ArticleWarning, FloatArray, RowArray
-    from kbsearch.rows import Row
+    from kbsearch.rows import Analysed, Row
     from kbsearch.store import Files
 
-__all__ = ["Written", "sorted_warnings", "write_dense", "write_texts"]
+__all__ = ["Written", "sorted_warnings", "write_dense", "write_terms", "write_texts"]
 
 
 _SAMPLE: Final = 400
+_VECTORS_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Written:
     Attributes
     ----------
     articles, rows
-        In the order of their numbers; rows with their terms.
+        In the order of their numbers.
     groups
         See :func:`kbsearch.crosscheck.translation_groups`; of the base too, in a delta.
     amended
@@ -60,12 +62,15 @@ class Written:
         """The place of each row's article."""
         return np.array([row.article for row in self.rows], dtype=np.int32)
 
+    def without_sources(self) -> Written:
+        """The same, but of each article only what is said of it: the rest is three quarters of its memory."""
+        heads = [replace(article, sections=(), passages=(), markdown="", meta={}) for article in self.articles]
+        return replace(self, articles=heads)
+
 
 def write_texts(files: Files, written: Written, digests: Mapping[str, str], warnings: Iterable[ArticleWarning]) -> None:
-    """Write all that needs no vector."""
+    """Write all that needs neither terms nor vectors."""
     articles, rows, first = written.articles, written.rows, written.amended.first_article
-    write_lexical(files.lexical, (_lexical_row(row, articles[row.article], first) for row in rows))
-    write_vocabulary(files.vocabulary, word_entries(rows))
     save_column(files.japanese_column, written.is_japanese)
     save_column(files.group_column, np.array(written.groups, dtype=np.int32))
     save_column(files.article_column, written.article_of_row + np.int32(first))
@@ -74,8 +79,21 @@ def write_texts(files: Files, written: Written, digests: Mapping[str, str], warn
     write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended)
 
 
+def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:
+    """Write what needs the terms of the rows, which are given one by one and forgotten."""
+    articles, first, words = written.articles, written.amended.first_article, WordList()
+
+    def counted() -> Iterator[LexicalRow]:
+        for each in analysed:
+            words.add(each)
+            yield _lexical_row(each, articles[each.row.article], first)
+
+    write_lexical(files.lexical, counted())
+    write_vocabulary(files.vocabulary, words.entries())
+
+
 def write_dense(
-    files: Files, written: Written, known: Mapping[str, FloatArray], dimension: int
+    files: Files, written: Written, known: Known, dimension: int
 ) -> tuple[DenseReport, dict[str, dict[str, float]]]:
     """Write the vectors; returns what the manifest says of the leg, and of the cosines of passages and titles.
 
@@ -83,15 +101,17 @@ def write_dense(
     """
     keys = [row.key for row in written.rows]
     title_keys = [text_key(article.title) for article in written.articles]
-    vectors, titles = _stacked(keys, known, dimension), _stacked(title_keys, known, dimension)
-    write_vectors(files.title_vectors, titles)
-    write_vectors(files.vectors, vectors)
+    write_vectors(files.title_vectors, _blocks(title_keys, known), (len(title_keys), dimension))
+    write_vectors(files.vectors, _blocks(keys, known), (len(keys), dimension))
     of_rows = written.is_japanese[written.article_of_row]
     samples = [_sample(keys, np.flatnonzero(of_rows == script)) for script in (False, True)]
     save_column(files.samples, np.concatenate(samples))
-    return write_graphs(files.graphs, vectors, of_rows), {
-        "cosines": _statistics(vectors[_sample(keys, np.arange(len(keys)))]),
-        "title_cosines": _statistics(titles[_sample(title_keys, np.arange(len(title_keys)))]),
+    vectors = map_vectors(files.vectors)
+    report = write_graphs(files.graphs, vectors, of_rows)
+    let_go(vectors)
+    return report, {
+        "cosines": _statistics(keys, known),
+        "title_cosines": _statistics(title_keys, known),
     }
 
 
@@ -109,21 +129,18 @@ def _sample(keys: Sequence[str], among: RowArray) -> RowArray:
     return np.array(sorted(least), dtype=np.int64)
 
 
-def _statistics(vectors: FloatArray) -> dict[str, float]:
-    mean, spread = cosine_statistics(vectors)
+def _statistics(keys: Sequence[str], known: Known) -> dict[str, float]:
+    mean, spread = cosine_statistics(known.stacked([keys[place] for place in _sample(keys, np.arange(len(keys)))]))
     return {"mean": mean, "spread": spread}
 
 
-def _stacked(keys: Sequence[str], known: Mapping[str, FloatArray], dimension: int) -> FloatArray:
-    """Vectors in the order of their keys, float32 of shape (keys, dimension)."""
-    vectors = np.empty((len(keys), dimension), dtype=np.float32)
-    for number, key in enumerate(keys):
-        vectors[number] = known[key]
-    return vectors
+def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
+    for start in range(0, len(keys), _VECTORS_AT_ONCE):
+        yield known.stacked(keys[start : start + _VECTORS_AT_ONCE])
 
 
-def _lexical_row(row: Row, article: Article, first: int) -> LexicalRow:
+def _lexical_row(analysed: Analysed, article: Article, first: int) -> LexicalRow:
     return LexicalRow(
-        row.words, row.grams, first + row.article, article.lang, article.kind, category_path(article.category),
-        article.tags,
+        analysed.words, analysed.grams, first + analysed.row.article, article.lang, article.kind,
+        category_path(article.category), article.tags,
     )  # fmt: skip

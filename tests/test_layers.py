@@ -19,7 +19,7 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model"],
-    1: ["native"],
+    1: ["known", "native"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "journal", "judgements",
         "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",

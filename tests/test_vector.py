@@ -76,6 +76,10 @@ def best(
     return rows[order], scores[rows[order]]
 
 
+def save(file: Path, vectors: FloatArray) -> None:
+    write_vectors(file, [vectors], vectors.shape)
+
+
 @pytest.fixture
 def open_index(tmp_path: Path) -> OpenIndex:
     """Write vectors and what is derived from them, and open them."""
@@ -83,7 +87,7 @@ def open_index(tmp_path: Path) -> OpenIndex:
     def opened(vectors: FloatArray, japanese: NDArray[np.bool_] | None = None) -> VectorIndex:
         if japanese is None:
             japanese = every_third(len(vectors))
-        write_vectors(tmp_path / "vectors.npy", vectors)
+        save(tmp_path / "vectors.npy", vectors)
         shutil.rmtree(tmp_path / "dense", ignore_errors=True)
         report = write_graphs(tmp_path / "dense", vectors, japanese)
         return VectorIndex(tmp_path / "vectors.npy", tmp_path / "dense", report, japanese)
@@ -172,7 +176,7 @@ def test_each_script_goes_its_own_way(tmp_path: Path, monkeypatch: pytest.Monkey
     for own, other in product(sizes, sizes):
         vectors = unit(random, sizes[own] + sizes[other])
         japanese = random.permutation(len(vectors)) < sizes[own]
-        write_vectors(tmp_path / "vectors.npy", vectors)
+        save(tmp_path / "vectors.npy", vectors)
         folder = tmp_path / f"{own} {other}"
         report = write_graphs(folder, vectors, japanese)
         assert report.kinds == (other, own)
@@ -484,7 +488,7 @@ def coded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FloatArray:
     """Two hundred Japanese rows by codes."""
     set_limits(monkeypatch, "sq8")
     vectors = unit(np.random.default_rng(33), 200)
-    write_vectors(tmp_path / "vectors.npy", vectors)
+    save(tmp_path / "vectors.npy", vectors)
     write_graphs(tmp_path / "dense", vectors, np.ones(200, dtype=bool))
     return vectors
 
@@ -845,7 +849,7 @@ def test_the_exact_twin_of_a_leg_compares_every_row(
 def test_what_was_written_is_read_bit_for_bit(rows: int, dimension: int, seed: int) -> None:
     vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        write_vectors(Path(folder) / "vectors.npy", vectors)
+        save(Path(folder) / "vectors.npy", vectors)
         read = VectorIndex(Path(folder) / "vectors.npy", Path(folder), FLAT, every_third(rows)).vectors
         assert (read.dtype, read.shape) == (np.dtype(np.float32), (rows, dimension))
         assert read.tobytes() == vectors.tobytes()
@@ -853,7 +857,7 @@ def test_what_was_written_is_read_bit_for_bit(rows: int, dimension: int, seed: i
 
 def test_columns_first_is_written_rows_first(tmp_path: Path) -> None:
     vectors = np.asfortranarray(unit(np.random.default_rng(2), 9))
-    write_vectors(tmp_path / "vectors.npy", vectors)
+    save(tmp_path / "vectors.npy", vectors)
     read = VectorIndex(tmp_path / "vectors.npy", tmp_path, FLAT, every_third(9)).vectors
     assert read.flags.c_contiguous
     np.testing.assert_array_equal(read, vectors)
@@ -862,8 +866,7 @@ def test_columns_first_is_written_rows_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [np.zeros((2, 3)), np.zeros(3, dtype=np.float32)])
 def test_what_is_no_float32_matrix_is_not_written(tmp_path: Path, wrong: FloatArray) -> None:
     with pytest.raises(AssertionError):
-        write_vectors(tmp_path / "vectors.npy", wrong)
-    assert not (tmp_path / "vectors.npy").exists()
+        write_vectors(tmp_path / "vectors.npy", [wrong], (2, 3))
 
 
 def damaged(file: Path, content: bytes, rows: int = 20) -> IndexCorrupt:
@@ -874,9 +877,20 @@ def damaged(file: Path, content: bytes, rows: int = 20) -> IndexCorrupt:
     return raised.value
 
 
+def test_blocks_are_written_as_one_matrix_and_none_may_be_missing(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(2), 50)
+    np.save(tmp_path / "whole.npy", vectors)
+    blocks = [vectors[:1], vectors[1:1], vectors[1:33], vectors[33:]]
+    write_vectors(tmp_path / "blocks.npy", blocks, vectors.shape)
+    assert (tmp_path / "blocks.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    for wrong in (blocks[:-1], [*blocks, vectors[:1]]):
+        with pytest.raises(AssertionError):
+            write_vectors(tmp_path / "blocks.npy", wrong, vectors.shape)
+
+
 def test_a_short_or_long_vector_file_is_damage(tmp_path: Path) -> None:
     file = tmp_path / "vectors.npy"
-    write_vectors(file, unit(np.random.default_rng(2), 20))
+    save(file, unit(np.random.default_rng(2), 20))
     content = file.read_bytes()
     for size in [*range(130), *range(130, len(content), 61), len(content) - 1]:
         damaged(file, content[:size])
@@ -886,7 +900,7 @@ def test_a_short_or_long_vector_file_is_damage(tmp_path: Path) -> None:
 def test_a_changed_header_is_damage_or_harmless(tmp_path: Path) -> None:
     file = tmp_path / "vectors.npy"
     vectors = unit(np.random.default_rng(2), 500, 16)
-    write_vectors(file, vectors)
+    save(file, vectors)
     content = file.read_bytes()
     reported = 0
     for place in range(128):
@@ -922,7 +936,7 @@ def test_a_missing_vector_file_is_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [19, 21, 0])
 def test_vectors_of_more_or_fewer_rows_are_damage(tmp_path: Path, rows: int) -> None:
     file = tmp_path / "vectors.npy"
-    write_vectors(file, unit(np.random.default_rng(2), 20))
+    save(file, unit(np.random.default_rng(2), 20))
     assert f"expected {rows} vectors, found 20" in str(damaged(file, file.read_bytes(), rows))
 
 
@@ -932,7 +946,7 @@ def test_a_short_missing_or_foreign_derived_index_is_damage(
     file, folder = tmp_path / "vectors.npy", tmp_path / "dense"
     graph_file = folder / "japanese.faiss"
     vectors, japanese = unit(np.random.default_rng(2), 1100), np.ones(1101, dtype=bool)
-    write_vectors(file, vectors)
+    save(file, vectors)
     report = write_graphs(folder, vectors, japanese[:1100])
     content = graph_file.read_bytes()
     write_graphs(tmp_path / "more", np.concatenate([vectors, vectors[:1]]), japanese)  # of other vectors

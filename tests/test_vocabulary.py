@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.model import Passage
-from kbsearch.rows import Row
+from kbsearch.rows import Analysed, Row
 from kbsearch.text import analyse
 from kbsearch.vocabulary import Entry, Vocabulary, write_vocabulary
-from kbsearch.wordlist import word_entries
+from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 SECONDS = 10
 
@@ -242,14 +242,22 @@ def test_whichever_byte_is_changed_nothing_crashes_and_nothing_else_is_read(tmp_
 # The entries of a knowledge base
 
 
-def row(title: str, text: str = "", *, headings: tuple[str, ...] = (), alias: str = "") -> Row:
+def row(title: str, text: str = "", *, headings: tuple[str, ...] = (), alias: str = "") -> Analysed:
     """A row as the build makes it."""
     found = analyse("\n".join((title, *headings, text, alias)))
     passage = Passage(0, title, headings, text, (1, 1))
-    return Row(0, passage, alias, "", "", words=" ".join(found.words.terms), grams=" ".join(found.grams.terms))
+    return Analysed(Row(0, passage, alias, ""), " ".join(found.words.terms), " ".join(found.grams.terms))
 
 
-def readings(*rows: Row) -> dict[str, set[str]]:
+def word_entries(rows: Iterable[Analysed]) -> Iterator[Entry]:
+    """Entries for all of some rows."""
+    words = WordList()
+    for each in rows:
+        words.add(each)
+    return words.entries()
+
+
+def readings(*rows: Analysed) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for entry in word_entries(rows):
         if entry.kind == "reading":
@@ -257,7 +265,7 @@ def readings(*rows: Row) -> dict[str, set[str]]:
     return found
 
 
-def counted(kind: str, *rows: Row) -> dict[str, int]:
+def counted(kind: str, *rows: Analysed) -> dict[str, int]:
     return {entry.key: entry.passages for entry in word_entries(rows) if entry.kind == kind}
 
 

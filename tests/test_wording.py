@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from kbsearch.embed import load_encoder
 from kbsearch.markdown import parse_article
 from kbsearch.model import Passage
-from kbsearch.rows import Row
+from kbsearch.rows import Analysed, Row
 from kbsearch.text import analyse
 from kbsearch.vocabulary import Entry, Vocabulary, write_vocabulary
 from kbsearch.wording import mend
-from kbsearch.wordlist import word_entries
+from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Mend: TypeAlias = Callable[[str], str | None]
 
@@ -44,16 +44,23 @@ def pieces(word: str) -> int:
     return encoder.count_tokens(before + word) - encoder.count_tokens(before)
 
 
-def row(passage: Passage, alias: str = "") -> Row:
+def row(passage: Passage, alias: str = "") -> Analysed:
     found = analyse("\n".join((passage.title, *passage.headings, passage.text, alias)))
-    return Row(0, passage, alias, "", "", words=" ".join(found.words.terms), grams=" ".join(found.grams.terms))
+    return Analysed(Row(0, passage, alias, ""), " ".join(found.words.terms), " ".join(found.grams.terms))
+
+
+def write_words(file: Path, rows: Iterable[Analysed]) -> None:
+    words = WordList()
+    for each in rows:
+        words.add(each)
+    write_vocabulary(file, words.entries())
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """The vocabulary of a few texts."""
     file = tmp_path_factory.mktemp("words") / "words"
-    write_vocabulary(file, word_entries(row(Passage(0, title, (), text, (1, 1))) for title, text in TEXTS))
+    write_words(file, (row(Passage(0, title, (), text, (1, 1))) for title, text in TEXTS))
     return Vocabulary(file)
 
 
@@ -72,7 +79,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Mend:
             rows += [row(passage) for passage in article.passages]
             rows += [row(article.passages[0], alias) for alias in article.aliases]
     file = tmp_path_factory.mktemp("sample") / "words"
-    write_vocabulary(file, word_entries(rows))
+    write_words(file, rows)
     words = Vocabulary(file)
     return lambda question: mend(question, words, pieces)
 

@@ -140,11 +140,9 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
     kept = wanted.folder / "encoded.journal"
     journal = Journal(kept, encoder.fingerprint, encoder.dimension)
     generator = np.random.default_rng(wanted.seed)
-    known = set(journal.known)
-    journal.known.clear()  # a million of them are gigabytes
     missing: dict[str, str] = {}
     for text in _texts(articles, encoder):
-        if (key := text_key(text)) not in known:
+        if (key := text_key(text)) not in journal.known.places:
             missing.setdefault(key, text if maker is None else "")
     _say(f"{len(missing):,} vectors are wanted")
     names = sorted(missing, key=lambda key: len(missing[key])) if maker is None else list(missing)
@@ -154,7 +152,6 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
             journal.append(some, encoder.encode_passages([missing[key] for key in some]))
         else:
             journal.append(some, maker.passages(generator, len(some)))
-        journal.known.clear()
     if kept.exists():
         shutil.copyfile(kept, Store(index).journal)
 

@@ -10,7 +10,7 @@ import numpy as np
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,12 +27,19 @@ _BLOCK: Final = 20_000
 Number = TypeVar("Number", np.float32, np.int8)
 
 
-def write_vectors(file: Path, vectors: FloatArray) -> None:
-    """Write the truth. ``vectors``: float32, shape (passages, dimension), rows of length 1."""
-    if vectors.dtype != np.float32 or vectors.ndim != 2:  # noqa: PLR2004 - a matrix
-        raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+def write_vectors(file: Path, blocks: Iterable[FloatArray], shape: tuple[int, int]) -> None:
+    """Write the truth, block by block. Together these are float32, of ``shape`` (passages, dimension), of length 1."""
+    rows, dimension = shape
     with file.open("wb") as target:
-        np.save(target, np.ascontiguousarray(vectors), allow_pickle=False)
+        header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(target, header)
+        for vectors in blocks:
+            if vectors.dtype != np.float32 or vectors.shape != (len(vectors), dimension):
+                raise AssertionError(f"vectors must be a float32 matrix, not {vectors.dtype} {vectors.shape}")
+            target.write(np.ascontiguousarray(vectors).data)
+            rows -= len(vectors)
+    if rows:
+        raise AssertionError(f"{rows} vectors fewer than the {shape[0]} that there should be")
 
 
 def map_vectors(file: Path) -> FloatArray:

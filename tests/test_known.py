@@ -1,0 +1,114 @@
+"""Vectors are found by the key of their text wherever they lie, and are read only when they are wanted."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from kbsearch.embed import text_key
+from kbsearch.errors import IndexCorrupt
+from kbsearch.journal import Journal
+from kbsearch.known import InFile, InMemory, Known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kbsearch.model import FloatArray
+
+DIMENSION = 8
+
+
+def keys_of(*numbers: int) -> list[str]:
+    return [text_key(str(number)) for number in numbers]
+
+
+def vectors_of(*numbers: int, dimension: int = DIMENSION) -> FloatArray:
+    """Told apart by their numbers."""
+    vectors: FloatArray = np.add.outer(numbers, np.arange(dimension) / 1000).astype(np.float32)
+    return vectors
+
+
+def matrix(file: Path, *numbers: int) -> InFile:
+    np.save(file, vectors_of(*numbers))
+    return InFile.matrix(file, {key: place for place, key in enumerate(keys_of(*numbers))})
+
+
+def test_vectors_come_from_wherever_they_are_in_the_order_asked_for(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "fake/1", DIMENSION)
+    journal.append(keys_of(1, 2), vectors_of(1, 2))
+    known = Known(
+        DIMENSION, [journal.known, InMemory(keys_of(3), vectors_of(3)), matrix(tmp_path / "vectors.npy", 4, 5)]
+    )
+    asked = (5, 1, 3, 4, 2, 5)
+    np.testing.assert_array_equal(known.stacked(keys_of(*asked)), vectors_of(*asked))
+    assert all(key in known for key in keys_of(*asked))
+    assert keys_of(6)[0] not in known
+    with pytest.raises(KeyError):
+        known.stacked(keys_of(1, 6))
+    assert known.stacked([]).shape == (0, DIMENSION)
+
+
+def test_what_is_appended_to_the_journal_is_known_at_once_and_by_the_next_build(tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    journal = Journal(file, "fake/1", DIMENSION)
+    known = Known(DIMENSION, [journal.known])
+    assert keys_of(1)[0] not in known
+    for number in range(1, 5):
+        journal.append(keys_of(number), vectors_of(number))
+        np.testing.assert_array_equal(known.stacked(keys_of(number, 1)), vectors_of(number, 1))
+    file.write_bytes(file.read_bytes()[:-3])  # torn
+    again = Journal(file, "fake/1", DIMENSION)
+    assert list(again.known.places) == keys_of(1, 2, 3)
+    again.append(keys_of(5, 6), vectors_of(5, 6))
+    last = Journal(file, "fake/1", DIMENSION)
+    asked = (6, 3, 1, 5, 2)
+    np.testing.assert_array_equal(Known(DIMENSION, [last.known]).stacked(keys_of(*asked)), vectors_of(*asked))
+    assert Journal(file, "fake/2", DIMENSION).known.places == {}
+
+
+def test_of_parts_that_know_a_key_the_first_is_asked(tmp_path: Path) -> None:
+    first = InMemory(keys_of(1), vectors_of(7))
+    known = Known(DIMENSION, [first, matrix(tmp_path / "vectors.npy", 1, 2)])
+    np.testing.assert_array_equal(known.stacked(keys_of(1, 2)), vectors_of(7, 2))
+
+
+def test_a_matrix_that_is_none_or_has_other_rows_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npy"
+    for wrong in (np.zeros(4, np.float32), np.zeros((2, 4)), np.zeros((4, 2), np.float32, order="F")):
+        np.save(file, wrong)
+        with pytest.raises(IndexCorrupt):
+            InFile.matrix(file, {})
+    matrix(file, 1, 2)
+    with pytest.raises(IndexCorrupt, match="expected 3 vectors, found 2"):
+        InFile.matrix(file, {}, 3)
+    with pytest.raises(IndexCorrupt):
+        InFile.matrix(file, {"key": 2})
+
+
+def test_a_file_that_has_become_shorter_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npy"
+    known = Known(DIMENSION, [matrix(file, 1, 2, 3)])
+    file.write_bytes(file.read_bytes()[:-1])
+    np.testing.assert_array_equal(known.stacked(keys_of(1, 2)), vectors_of(1, 2))
+    with pytest.raises(IndexCorrupt):
+        known.stacked(keys_of(3))
+
+
+def test_a_journal_takes_the_memory_of_its_keys_and_not_of_its_vectors(tmp_path: Path) -> None:
+    """Ten megabytes of vectors."""
+    many, dimension = range(5_000), 512
+    journal = Journal(tmp_path / "journal", "fake/1", dimension)
+    keys = keys_of(*many)
+    tracemalloc.start()
+    try:
+        for start in many[::500]:
+            journal.append(keys[start : start + 500], vectors_of(*many[start : start + 500], dimension=dimension))
+        again = Journal(tmp_path / "journal", "fake/1", dimension)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(again.known.places) == len(many)
+    assert peak < 5_000_000

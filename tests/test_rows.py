@@ -1,0 +1,179 @@
+"""Terms pass through a build row by row; what is forgotten on the way changes nothing of what is written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import ARTICLES
+
+from kbsearch import tokens as tokens_module
+from kbsearch import wordlist, writing
+from kbsearch.content import Amended
+from kbsearch.embed import text_key
+from kbsearch.lexical import LexicalIndex
+from kbsearch.markdown import parse_article
+from kbsearch.model import Weights
+from kbsearch.rows import Row, Texts, analyse_rows, make_rows
+from kbsearch.store import Files
+from kbsearch.text import analyse, normalise
+from kbsearch.tokens import TokenWriter
+from kbsearch.writing import Written, write_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kbsearch.lexical import LexicalRow
+    from kbsearch.model import Article
+    from kbsearch.rows import Analysed
+    from kbsearch.vocabulary import Entry
+
+WEIGHTS = Weights(title=3, heading=2, alias=4, body=1)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Article]:
+    """Japanese and English articles, with the same titles, headings and bodies in several."""
+    parse = partial(parse_article, default_lang="", count_tokens=len, max_tokens=512, target_tokens=60)
+    texts = {path: text.replace("id: ", "was: ") for path, text in ARTICLES.items()}
+    texts |= {f"again/{path}": text for path, text in texts.items()}
+    return [parse(text.encode(), path)[0] for path, text in sorted(texts.items())]
+
+
+def written(articles: list[Article]) -> Written:
+    rows = make_rows(articles)
+    return Written(articles, rows, list(range(len(articles))), Amended())
+
+
+def terms_written(folder: Path, of: Written) -> dict[str, bytes]:
+    """Every byte of what the terms of the rows become, but for the names that tantivy makes up."""
+    files = Files(folder)
+    folder.mkdir()
+    with TokenWriter(files.tokens) as tokens:
+        write_terms(files, of, analyse_rows(of.rows, of.articles, WEIGHTS, tokens, lambda *_: None))
+    kept = {file.name: file.read_bytes() for file in [*files.tokens.iterdir(), files.vocabulary]}
+    return kept | {file.suffix: file.read_bytes() for file in files.lexical.iterdir() if file.suffix != ".json"}
+
+
+def plain_terms(articles: list[Article], row: Row) -> tuple[list[str], list[str]]:
+    """The words and grams of a row, each part as often as it weighs."""
+    passage = row.passage
+    if row.alias:
+        parts = [(row.alias, WEIGHTS.alias), (passage.title, 1)]
+    else:
+        parts = [(passage.title, WEIGHTS.title), *((heading, WEIGHTS.heading) for heading in passage.headings)]
+        parts += [(alias, WEIGHTS.alias) for alias in articles[row.article].aliases] + [(passage.text, WEIGHTS.body)]
+    read = [(analyse(text), weight) for text, weight in parts]
+    words = [term for found, weight in read for _ in range(weight) for term in found.words.terms]
+    return words, [term for found, weight in read for _ in range(weight) for term in found.grams.terms]
+
+
+def plain_counts(articles: list[Article], rows: Iterable[Row]) -> dict[str, Counter[str]]:
+    """In how many rows each word stands, and each Latin or katakana one as it is spelt."""
+    counts: dict[str, Counter[str]] = {"term": Counter(), "spelling": Counter()}
+    for row in rows:
+        words, grams = plain_terms(articles, row)
+        text = "\n".join((row.passage.title, *row.passage.headings, row.passage.text, row.alias))
+        counts["term"].update(set(words))
+        spelt = {gram for gram in grams if re.fullmatch("[a-z]{2,}", gram)}
+        counts["spelling"].update(spelt | set(re.findall("[ァ-ヺー]{3,}", normalise(text)[0])))
+    return counts
+
+
+def test_each_row_has_the_terms_of_its_parts_as_often_as_they_weigh(tmp_path: Path, corpus: list[Article]) -> None:
+    rows = make_rows(corpus)
+    assert len(rows) > 30
+    with TokenWriter(tmp_path / "tokens") as tokens:
+        analysed = list(analyse_rows(rows, corpus, WEIGHTS, tokens, lambda *_: None))
+    assert [each.row for each in analysed] == rows
+    for each in analysed:
+        assert (each.words.split(), each.grams.split()) == plain_terms(corpus, each.row)
+
+
+def test_the_index_and_the_word_list_are_those_of_all_rows_at_once(
+    tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: list[Entry] = []
+    monkeypatch.setattr(writing, "write_vocabulary", lambda _, found: entries.extend(found))
+    of = written(corpus)
+    with TokenWriter(tmp_path / "tokens") as tokens:
+        write_terms(Files(tmp_path), of, analyse_rows(of.rows, corpus, WEIGHTS, tokens, lambda *_: None))
+    counts = plain_counts(corpus, of.rows)
+    for kind, expected in counts.items():
+        assert {entry.key: entry.passages for entry in entries if entry.kind == kind} == expected
+    index = LexicalIndex(Files(tmp_path).lexical)
+    for term in list(counts["term"])[::7]:
+        holders = [n for n, row in enumerate(of.rows) if term in plain_terms(corpus, row)[0]]
+        assert sorted(index.search("words", [term], len(of.rows))[0].tolist()) == holders
+        assert len(holders) == counts["term"][term]
+
+
+def test_what_is_forgotten_on_the_way_changes_no_byte(
+    tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = written(corpus)
+    before = terms_written(tmp_path / "remembered", of)
+    for module, name in ((tokens_module, "_REPEATED"), (tokens_module, "_RECENT"), (wordlist, "_REMEMBERED")):
+        monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(tokens_module, "_BUFFER", 10)
+    assert terms_written(tmp_path / "forgotten", of) == before
+    assert len(before) > 10
+
+
+def test_a_row_is_indexed_before_the_next_one_is_analysed(
+    tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed: list[int] = []
+    seen: list[int] = []
+
+    def lexical(_: Path, rows: Iterable[LexicalRow]) -> None:
+        seen.extend(len(analysed) for _ in rows)
+
+    def counted(rows: Iterable[Analysed]) -> Any:
+        for each in rows:
+            analysed.append(each.row.article)
+            yield each
+
+    monkeypatch.setattr(writing, "write_lexical", lexical)
+    of = written(corpus)
+    with TokenWriter(tmp_path / "tokens") as tokens:
+        rows = analyse_rows(of.rows, corpus, WEIGHTS, tokens, lambda *_: None)
+        write_terms(Files(tmp_path), of, counted(rows))
+    assert seen == list(range(1, len(of.rows) + 1))
+
+
+def test_an_error_of_the_analysis_is_no_failed_write(
+    tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ValueError is what tantivy reports a full disk with."""
+
+    def broken(text: str) -> Any:
+        raise ValueError(text)
+
+    monkeypatch.setattr("kbsearch.rows.analyse", broken)
+    of = written(corpus)
+    with pytest.raises(ValueError, match=re.escape(of.rows[0].passage.title)), TokenWriter(tmp_path / "tokens") as to:
+        write_terms(Files(tmp_path), of, analyse_rows(of.rows, corpus, WEIGHTS, to, lambda *_: None))
+
+
+def test_the_texts_for_the_encoder_are_made_of_rows_and_titles(corpus: list[Article]) -> None:
+    rows = make_rows(corpus)
+    texts = Texts(rows, corpus)
+    assert {text_key(text): text for text in texts.values()} == dict(texts)
+    assert texts.keys() == {row.key for row in rows} | {text_key(article.title) for article in corpus}
+    row = next(row for row in rows if row.passage.headings and not row.alias)
+    assert texts[row.key] == "\n".join((row.passage.title, " > ".join(row.passage.headings), row.passage.text))
+    alias = next(row for row in rows if row.alias)
+    assert texts[alias.key] == alias.alias
+
+
+def test_without_sources_an_article_is_what_is_said_of_it(corpus: list[Article]) -> None:
+    of = written(corpus)
+    for left, whole in zip(of.without_sources().articles, corpus, strict=True):
+        assert (left.sections, left.passages, left.markdown) == ((), (), "")
+        assert left == replace(whole, sections=(), passages=(), markdown="", meta={})
