@@ -76,7 +76,7 @@ KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float
 }
 
 /* A value that at least k of n have or exceed, and few others: the edge of a bucket. -INFINITY where there is none. */
-static float edge_of(const float *values, const uint8_t *allowed, int64_t n, int64_t k) {
+static float edge_of(const float *values, int64_t n, int64_t k) {
     int32_t buckets[BUCKETS] = {0};
     float low = INFINITY, high = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
@@ -88,13 +88,31 @@ static float edge_of(const float *values, const uint8_t *allowed, int64_t n, int
     if (!isfinite(per) || !(per > 0)) return -INFINITY;
     for (int64_t i = 0; i < n; i++) {
         int32_t bucket = (int32_t)((values[i] - low) * per);
-        buckets[bucket < BUCKETS ? bucket : BUCKETS - 1] += !allowed || allowed[i];
+        buckets[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
     }
     int64_t above = 0;
     int32_t bucket = BUCKETS;
     while (bucket > 0 && above < k) above += buckets[--bucket];
     /* A bucket's width below it: where its edge was rounded, those inside are still at or above. */
     return bucket > 1 ? low + (float)(bucket - 1) / per : -INFINITY;
+}
+
+/* The same of the sums of codes: at least k of the allowed ones have it or more, and few others. */
+static int64_t edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k) {
+    int32_t buckets[BUCKETS] = {0}, low = INT32_MAX, high = INT32_MIN, bucket = BUCKETS;
+    for (int64_t i = 0; i < n; i++) {
+        low = sums[i] < low ? sums[i] : low;
+        high = sums[i] > high ? sums[i] : high;
+    }
+    int shift = 0;
+    while (((int64_t)high - low) >> shift >= BUCKETS) shift++;
+    if (allowed)
+        for (int64_t i = 0; i < n; i++) buckets[((int64_t)sums[i] - low) >> shift] += allowed[i] != 0;
+    else
+        for (int64_t i = 0; i < n; i++) buckets[((int64_t)sums[i] - low) >> shift]++;
+    int64_t above = 0;
+    while (bucket > 0 && above < k) above += buckets[--bucket];
+    return low + ((int64_t)bucket << shift);
 }
 
 /* The best k of n rows by their exact cosines: score descending, row ascending. Answers how many. */
@@ -105,7 +123,7 @@ int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_
     uint64_t *keys = malloc((size_t)(n + 1) * 2 * sizeof(uint64_t));
     int64_t found = KB_NO_MEMORY;
     if (products && keys && !(found = kb_dots(matrix, height, width, rows, n, vector, products))) {
-        float edge = n > 4 * k ? edge_of(products, NULL, n, k) : -INFINITY;
+        float edge = n > 4 * k ? edge_of(products, n, k) : -INFINITY;
         int64_t count = 0;
         for (int64_t i = 0; i < n; i++)
             if (!(products[i] < edge)) keys[count++] = kb_key(products[i], (uint32_t)rows[i]);
@@ -153,18 +171,21 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     }
     /* A row less the centre is no longer than 2, and its code by its error more; the rest is for the sums of floats. */
     double unit = step * part->step, slack = 2.01 * sqrt(lost) + 6e-6;
-    float reach = (float)((sqrt(length) + sqrt(lost)) * 1.000001);
+    double reach = (sqrt(length) + sqrt(lost)) * 1.000001;
     dots_of_codes(part->codes, n, width, steps, sums);
-    for (int64_t i = 0; i < n; i++) about[i] = (float)(offset + unit * sums[i]);
-    float edge = edge_of(about, allowed, n, k);
+    int64_t edge = edge_of_sums(sums, allowed, n, k);
     for (int64_t i = 0; i < n; i++)
-        if (!(about[i] < edge) && (!allowed || allowed[i])) chosen[count++] = rows[i];
+        if (sums[i] >= edge && (!allowed || allowed[i])) chosen[count++] = rows[i];
     found = kb_best(matrix, height, width, chosen, count, vector, k, best, scores);
     if (found < k) goto end;
-    float least = scores[k - 1] - (float)slack;
+    double least = scores[k - 1] - slack - offset, farthest = 0;
+    for (int64_t i = 0; i < n; i++) farthest = part->errors[i] > farthest ? part->errors[i] : farthest;
+    double from = unit > 0 ? floor((least - reach * farthest) / unit) : -INFINITY; /* what has less cannot reach it */
+    int64_t low = from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN;
     count = 0;
     for (int64_t i = 0; i < n; i++)
-        if (about[i] < edge && about[i] + reach * part->errors[i] >= least && (!allowed || allowed[i]))
+        if (sums[i] >= low && sums[i] < edge && unit * sums[i] + reach * part->errors[i] >= least &&
+            (!allowed || allowed[i]))
             chosen[count++] = rows[i];
     int64_t others = count; /* none of these is among the first k: they were below the edge */
     if (kb_dots(matrix, height, width, chosen, others, vector, about)) { found = KB_CORRUPT; goto end; }
