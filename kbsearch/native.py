@@ -6,7 +6,8 @@ let go of the interpreter's lock, so that several threads may search at once.
 Use: the functions below, with C-contiguous arrays of the dtypes that they name; a wrong one is an ``AssertionError``,
 damage that the library found in a file is a :class:`Damaged`.
 
-Never: keep a pointer longer than the array that it points into; each structure here holds its arrays.
+Never: keep a pointer longer than the array that it points into; each structure (:mod:`kbsearch.structures`) holds its
+arrays.
 """
 
 from __future__ import annotations
@@ -20,6 +21,34 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from kbsearch.errors import NativeMissing
+from kbsearch.structures import (
+    ASCII,
+    BOOL,
+    F32,
+    FEATURES,
+    GRAM,
+    HEAD,
+    I64,
+    MATCH,
+    PER_ROW,
+    PIECE,
+    ROW,
+    TEXT,
+    WINDOW,
+    Address,
+    Asked,
+    Asking,
+    Codes,
+    Corpus,
+    Damaged,
+    Forest,
+    Long,
+    Models,
+    Scale,
+    Tokens,
+    Way,
+    address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,264 +95,12 @@ __all__ = [
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
 VERSION: Final = 2
-FEATURES: Final = 33
-HEAD: Final = 43
-PER_ROW: Final = 15
-"""Numbers that describe a row: BM25 of words and of grams, cosine, 6 shares of the question and 6 of the row."""
-TEXT, ROW, PIECE = 8, 8, 2
-"""Numbers in a record of a text, of a row and of a part of a row; see ``core/core.h``."""
-GRAM: Final = 1
-"""Flag of a term of the gram stream."""
-ASCII: Final = 2
-"""Flag of a term in Latin letters or digits."""
-MATCH: Final = np.dtype([("start", np.int32), ("end", np.int32), ("term", np.int32)])
-"""First and one-past-last character of a place, and the place of its term in the question."""
-WINDOW: Final = np.dtype(
-    [("start", np.int32), ("end", np.int32), ("before", np.int32), ("after", np.int32), ("marks", np.int64)]
-)
-"""First and one-past-last character, whether something of its first and last sentence is cut, the end of its marks."""
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
-_LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
-_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
-_I8, _I32, _I64 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64)
-_U32, _U8 = np.dtype(np.uint32), np.dtype(np.uint8)
-_BOOL = np.dtype(np.bool_)
 _FIELDS: Final = 6
 _NO_MEMORY: Final = -2
 _SCRATCH: Final = 8
-_Address = ctypes.c_void_p
-_Long = ctypes.c_int64
-
-
-class Damaged(Exception):
-    """An array that came from a file leads out of another one."""
-
-
-class Tokens(ctypes.Structure):
-    """``kb_tokens``: the open arrays of :mod:`kbsearch.tokens`, which says what they are."""
-
-    _ARRAYS: Final = {
-        "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "sentences": np.uint16, "texts": np.uint32,
-        "rows": np.uint32, "parts": np.uint32,
-    }  # fmt: skip
-    _COUNTS: Final = ("n_tokens", "n_places", "n_texts", "n_rows", "n_parts")
-    _fields_ = (*((name, _Address) for name in _ARRAYS), *((name, _Long) for name in _COUNTS))
-
-    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
-        super().__init__(*(_address(arrays[name], np.dtype(dtype)) for name, dtype in self._ARRAYS.items()))
-        self._arrays = arrays
-        self.n_tokens, self.n_places = len(arrays["ids"]), len(arrays["sentences"])
-        self.n_texts, self.n_rows = len(arrays["texts"]) // TEXT, len(arrays["rows"]) // ROW
-        self.n_parts = len(arrays["parts"]) // PIECE
-        sizes = {
-            "starts": self.n_tokens, "lengths": self.n_tokens, "texts": TEXT * self.n_texts, "rows": ROW * self.n_rows,
-            "parts": PIECE * self.n_parts,
-        }  # fmt: skip
-        for name, size in sizes.items():
-            if len(arrays[name]) != size:
-                raise Damaged(f"{name}: {len(arrays[name])} values, not {size}")
-
-
-class Asked(ctypes.Structure):
-    """``kb_question``: the distinct terms of a question.
-
-    Parameters
-    ----------
-    ids
-        uint32, shape (n,).
-    idf, boost
-        float32, shape (n,). ``boost`` is how often BM25 counts a term, 0 for one that it leaves out.
-    flags
-        uint8, shape (n,): ``GRAM``, ``ASCII``.
-    mean_lengths
-        Of a row, in words and in grams.
-    """
-
-    _fields_ = (
-        ("ids", _Address), ("idf", _Address), ("boost", _Address), ("flags", _Address), ("n", _Long),
-        ("mean_length", ctypes.c_float * 2), ("k1", ctypes.c_float), ("b", ctypes.c_float),
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        ids: NDArray[np.uint32],
-        idf: FloatArray,
-        boost: FloatArray,
-        flags: NDArray[np.uint8],
-        mean_lengths: tuple[float, float],
-        k1: float,
-        b: float,
-    ) -> None:
-        addresses = (
-            _address(ids, _U32), _address(idf, _F32), _address(boost, _F32), _address(flags, _U8)
-        )  # fmt: skip
-        super().__init__(*addresses, len(ids), mean_lengths, k1, b)
-        if not len(ids) == len(idf) == len(boost) == len(flags):
-            raise AssertionError("the arrays of a question have one length")
-        self._arrays = (ids, idf, boost, flags)
-        self.idfs = idf
-
-
-class Scale(ctypes.Structure):
-    """``kb_scale``: the question and its corpus in :func:`features`; pairs are of other scripts, then of Japanese."""
-
-    _fields_ = (
-        ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float),
-        ("cosine_mean", ctypes.c_float), ("cosine_spread", ctypes.c_float),
-        ("title_mean", ctypes.c_float), ("title_spread", ctypes.c_float),
-        ("background_mean", ctypes.c_float * 2), ("background_spread", ctypes.c_float * 2),
-        ("japanese", ctypes.c_float), ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float),
-    )  # fmt: skip
-
-
-class Part(ctypes.Structure):
-    """``kb_part``."""
-
-    _fields_ = (
-        ("tokens", ctypes.POINTER(Tokens)), ("vectors", _Address), ("titles", _Address), ("rows", _Long),
-        ("articles", _Long),
-    )  # fmt: skip
-
-
-class Corpus(ctypes.Structure):
-    """``kb_corpus``: all that a question is compared with.
-
-    Parameters
-    ----------
-    parts
-        The index itself and, where there is one, its delta: terms, vectors and titles' vectors, the latter two float32
-        of shape (rows, width) and (articles, width), or None where only words are asked for.
-    article_of_row, japanese, group
-        int32 (rows,), bool (articles,) and int32 (articles,), of all parts.
-    samples
-        Codes of passages that stand for all, int8 of shape (n, width), of other scripts and Japanese; and their step.
-    cosines, title_cosines
-        Mean and spread between passages and between titles of the corpus.
-    """
-
-    _fields_ = (
-        ("parts", Part * 2), ("width", _Long), ("article_of_row", _Address), ("japanese", _Address),
-        ("group", _Address), ("rows", _Long), ("articles", _Long), ("samples", _Address * 2), ("sampled", _Long * 2),
-        ("sample_step", ctypes.c_float), ("cosine_mean", ctypes.c_float), ("cosine_spread", ctypes.c_float),
-        ("title_mean", ctypes.c_float), ("title_spread", ctypes.c_float),
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        parts: Sequence[tuple[Tokens, FloatArray | None, FloatArray | None]],
-        article_of_row: NDArray[np.int32],
-        japanese: NDArray[np.bool_],
-        group: NDArray[np.int32],
-        samples: tuple[NDArray[np.int8], NDArray[np.int8], float] | None = None,
-        cosines: tuple[float, float] = (0, 1),
-        title_cosines: tuple[float, float] = (0, 1),
-    ) -> None:
-        super().__init__()
-        self._held = (parts, article_of_row, japanese, group, samples)
-        rows = articles = 0
-        for place, (tokens, vectors, titles) in enumerate(parts):
-            part = self.parts[place]
-            part.tokens, part.rows = ctypes.pointer(tokens), tokens.n_rows
-            rows += tokens.n_rows
-            if vectors is None or titles is None:
-                continue
-            self.width = vectors.shape[1]
-            if len(vectors) != tokens.n_rows or titles.shape[1:] != vectors.shape[1:]:
-                raise AssertionError("a vector for each row, of one length")
-            part.vectors, part.titles = _address(vectors, _F32), _address(titles, _F32)
-            part.articles = len(titles)
-            articles += len(titles)
-        self.rows, self.articles = len(article_of_row), len(japanese)
-        if rows != self.rows or articles not in {0, self.articles} or len(group) != self.articles:
-            raise AssertionError("an article for each row, and a script and a group for each article")
-        self.article_of_row, self.japanese = _address(article_of_row, _I32), _address(japanese, _BOOL)
-        self.group = _address(group, _I32)
-        if samples is not None:
-            *both, self.sample_step = samples
-            for script, codes in enumerate(both):
-                if codes.shape[1] != self.width:
-                    raise AssertionError("samples are as long as vectors")
-                self.samples[script], self.sampled[script] = _address(codes, _I8), len(codes)
-        self.cosine_mean, self.cosine_spread = cosines
-        self.title_mean, self.title_spread = title_cosines
-
-
-class Way(ctypes.Structure):
-    """``kb_way``: one way to put a question; ``units`` are what its BM25 is multiplied by."""
-
-    _fields_ = (
-        ("terms", ctypes.POINTER(Asked)), ("vector", _Address), ("words_unit", ctypes.c_float),
-        ("grams_unit", ctypes.c_float),
-    )  # fmt: skip
-
-    def __init__(self, terms: Asked, vector: FloatArray | None, units: tuple[float, float] = (1, 1)) -> None:
-        super().__init__(ctypes.pointer(terms), None if vector is None else _address(vector, _F32), *units)
-        self.held = (terms, vector)
-
-
-class Asking(ctypes.Structure):
-    """``kb_asking``: what a question is to its corpus, beside its ways."""
-
-    _fields_ = (
-        ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float), ("japanese", ctypes.c_float),
-        ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float), ("untitled", _Long),
-    )  # fmt: skip
-
-
-class Forest(ctypes.Structure):
-    """``kb_forest``: boosted trees, see :mod:`kbsearch.trees`, which has checked them.
-
-    Parameters
-    ----------
-    feature, threshold, mask
-        int32, float32 and uint32 of shape (trees, nodes).
-    value
-        float64 of shape (trees, leaves).
-    width
-        Number of features.
-    """
-
-    _fields_ = (
-        ("feature", _Address), ("threshold", _Address), ("mask", _Address), ("value", _Address), ("trees", _Long),
-        ("nodes", _Long), ("leaves", _Long), ("width", _Long),
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        feature: NDArray[np.int32],
-        threshold: FloatArray,
-        mask: NDArray[np.uint32],
-        value: NDArray[np.float64],
-        width: int,
-    ) -> None:
-        addresses = _address(feature, _I32), _address(threshold, _F32), _address(mask, _U32), _address(value, _F64)
-        super().__init__(*addresses, *feature.shape, value.shape[1], width)
-        if not feature.shape == threshold.shape == mask.shape or len(value) != len(feature):
-            raise AssertionError("the arrays of a forest have one shape")
-        self._held = (feature, threshold, mask, value)
-
-
-class _Models(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.POINTER(Forest)) for name in ("ranker", "first", "few"))
-
-
-class Codes(ctypes.Structure):
-    """``kb_codes``: rows as 8-bit codes; a row is about ``centre + step * code``, ``errors`` says how far from it.
-
-    ``codes``: int8, shape (n, width); ``errors``: float32, shape (n,); ``centre``: float32, shape (width,).
-    """
-
-    _fields_ = (
-        ("codes", _Address), ("errors", _Address), ("centre", _Address), ("step", ctypes.c_float), ("n", _Long),
-    )  # fmt: skip
-
-    def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, step: float) -> None:
-        super().__init__(_address(codes, _I8), _address(errors, _F32), _address(centre, _F32), step, len(codes))
-        if len(errors) != len(codes) or centre.shape != codes.shape[1:] or len(centre) > _LONGEST_VECTOR:
-            raise Damaged("codes of another shape")
-        self.held = (codes, errors, centre)
 
 
 class Judged(NamedTuple):
@@ -372,10 +149,16 @@ def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, 
     cover, reverse = np.empty((n, _FIELDS), np.float32), np.empty((n, _FIELDS), np.float32)
     _check(
         _library().kb_describe(
-            tokens, asked, _address(rows, _I64), n, words.ctypes.data, grams.ctypes.data, cover.ctypes.data,
+            tokens,
+            asked,
+            address(rows, I64),
+            n,
+            words.ctypes.data,
+            grams.ctypes.data,
+            cover.ctypes.data,
             reverse.ctypes.data,
         )
-    )  # fmt: skip
+    )
     return words, grams, cover, reverse
 
 
@@ -386,7 +169,7 @@ def matches(tokens: Tokens, asked: Asked, rows: RowArray, room: int) -> tuple[ND
     """
     found, ends = np.empty(room, MATCH), np.empty(len(rows), np.int64)
     count = _library().kb_matches(
-        tokens, asked, _address(rows, _I64), len(rows), found.ctypes.data, room, ends.ctypes.data
+        tokens, asked, address(rows, I64), len(rows), found.ctypes.data, room, ends.ctypes.data
     )
     _check(count)
     return found[:count], ends
@@ -403,7 +186,7 @@ def windows(
     while True:
         marks = np.empty((space, 2), np.int32)
         count = _library().kb_windows(
-            tokens, asked, _address(rows, _I64), len(rows), limit, room, shown.ctypes.data, marks.ctypes.data, space
+            tokens, asked, address(rows, I64), len(rows), limit, room, shown.ctypes.data, marks.ctypes.data, space
         )
         _check(count)
         if count < space or space > _MOST_MARKS:
@@ -418,10 +201,15 @@ def dots(matrix: FloatArray, rows: RowArray, vector: FloatArray) -> FloatArray:
         raise AssertionError(f"a vector of {matrix.shape[1]} numbers, not {vector.shape}")
     _check(
         _library().kb_dots(
-            _address(matrix, _F32), len(matrix), matrix.shape[1], _address(rows, _I64), len(rows),
-            _address(vector, _F32), products.ctypes.data,
+            address(matrix, F32),
+            len(matrix),
+            matrix.shape[1],
+            address(rows, I64),
+            len(rows),
+            address(vector, F32),
+            products.ctypes.data,
         )
-    )  # fmt: skip
+    )
     return products
 
 
@@ -444,11 +232,17 @@ def features(
         raise AssertionError("one value for each row and one for each article")
     _check(
         _library().kb_features(
-            n, m, _address(group, _I64), *(_address(values, _F32) for values in of_rows),
-            _address(titles, _F32), _address(japanese, _BOOL), ctypes.byref(scale), scratch.ctypes.data,
+            n,
+            m,
+            address(group, I64),
+            *(address(values, F32) for values in of_rows),
+            address(titles, F32),
+            address(japanese, BOOL),
+            ctypes.byref(scale),
+            scratch.ctypes.data,
             found.ctypes.data,
         )
-    )  # fmt: skip
+    )
     return found
 
 
@@ -457,7 +251,7 @@ def trees(forest: Forest, given: FloatArray) -> NDArray[np.float64]:
     scores = np.empty(len(given), np.float64)
     if given.shape[1] != forest.width:
         raise AssertionError(f"{forest.width} features, not {given.shape[1]}")
-    _check(_library().kb_trees(forest, _address(given, _F32), len(given), scores.ctypes.data))
+    _check(_library().kb_trees(forest, address(given, F32), len(given), scores.ctypes.data))
     return scores
 
 
@@ -467,9 +261,16 @@ def best(matrix: FloatArray, rows: RowArray, vector: FloatArray, k: int) -> tupl
     if vector.shape != matrix.shape[1:]:
         raise AssertionError(f"a vector of {matrix.shape[1]} numbers, not {vector.shape}")
     count = _library().kb_best(
-        _address(matrix, _F32), len(matrix), matrix.shape[1], _address(rows, _I64), len(rows), _address(vector, _F32),
-        k, found.ctypes.data, scores.ctypes.data,
-    )  # fmt: skip
+        address(matrix, F32),
+        len(matrix),
+        matrix.shape[1],
+        address(rows, I64),
+        len(rows),
+        address(vector, F32),
+        k,
+        found.ctypes.data,
+        scores.ctypes.data,
+    )
     _check(count)
     return found[:count], scores[:count]
 
@@ -486,9 +287,17 @@ def nearest(
     if wrong or len(rows) != codes.n or not vector.shape == matrix.shape[1:] == codes.held[0].shape[1:]:
         raise AssertionError("a code for each row, and vectors of one length")
     count = _library().kb_nearest(
-        codes, _address(rows, _I64), None if allowed is None else _address(allowed, _BOOL), _address(matrix, _F32),
-        len(matrix), matrix.shape[1], _address(vector, _F32), k, found.ctypes.data, scores.ctypes.data,
-    )  # fmt: skip
+        codes,
+        address(rows, I64),
+        None if allowed is None else address(allowed, BOOL),
+        address(matrix, F32),
+        len(matrix),
+        matrix.shape[1],
+        address(vector, F32),
+        k,
+        found.ctypes.data,
+        scores.ctypes.data,
+    )
     _check(count)
     return found[:count], scores[:count]
 
@@ -533,24 +342,35 @@ def judge(
     at, there = whole.ctypes.data, real.ctypes.data
     head = there + 4 * (FEATURES + 2) * n
     m = _library().kb_judge(
-        corpus, (Way * len(ways))(*ways), len(ways), asking, _address(rows, _I64), n, _address(scores, _F32),
-        _Models(*(None if forest is None else ctypes.pointer(forest) for forest in models)), at, at + 8 * n,
-        there, there + 4 * FEATURES * n, there + 4 * (FEATURES + 1) * n, at + 8 * (2 * n + 1), head, odds.ctypes.data,
-    )  # fmt: skip
+        corpus,
+        (Way * len(ways))(*ways),
+        len(ways),
+        asking,
+        address(rows, I64),
+        n,
+        address(scores, F32),
+        Models(*(None if forest is None else ctypes.pointer(forest) for forest in models)),
+        at,
+        at + 8 * n,
+        there,
+        there + 4 * FEATURES * n,
+        there + 4 * (FEATURES + 1) * n,
+        at + 8 * (2 * n + 1),
+        head,
+        odds.ctypes.data,
+    )
     _check(m)
     ranked = 0 if ranker is None else m
     return Judged(
-        whole[:m], whole[n : n + m + 1] if n else np.zeros(1, np.int64), real[: FEATURES * m].reshape(m, FEATURES),
-        real[FEATURES * n :][:ranked], real[(FEATURES + 1) * n :][:ranked], whole[2 * n + 1 :][:ranked],
-        real[(FEATURES + 2) * n :], (float(odds[0]), float(odds[1])) if ranked and models[1] is not None else None,
-    )  # fmt: skip
-
-
-def _address(array: NDArray[Any], dtype: np.dtype[Any]) -> int:
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise AssertionError(f"a contiguous array of {dtype}, not of {array.dtype}")
-    address: int = array.ctypes.data
-    return address
+        whole[:m],
+        whole[n : n + m + 1] if n else np.zeros(1, np.int64),
+        real[: FEATURES * m].reshape(m, FEATURES),
+        real[FEATURES * n :][:ranked],
+        real[(FEATURES + 1) * n :][:ranked],
+        whole[2 * n + 1 :][:ranked],
+        real[(FEATURES + 2) * n :],
+        (float(odds[0]), float(odds[1])) if ranked and models[1] is not None else None,
+    )
 
 
 def _check(answer: int) -> None:
@@ -582,23 +402,39 @@ def opened(version: str, wanted: int) -> ctypes.CDLL:
 def _library() -> ctypes.CDLL:
     library = opened("kb_version", VERSION)
     tokens, asked = ctypes.POINTER(Tokens), ctypes.POINTER(Asked)
-    library.kb_describe.argtypes = (tokens, asked, _Address, _Long, *(_Address,) * 4)
-    library.kb_matches.argtypes = (tokens, asked, _Address, _Long, _Address, _Long, _Address)
-    library.kb_matches.restype = _Long
-    library.kb_dots.argtypes = (_Address, _Long, _Long, _Address, _Long, _Address, _Address)
-    library.kb_features.argtypes = (_Long, _Long, *(_Address,) * 8, ctypes.POINTER(Scale), *(_Address,) * 2)
-    library.kb_trees.argtypes = (ctypes.POINTER(Forest), _Address, _Long, _Address)
-    library.kb_best.argtypes = (_Address, _Long, _Long, _Address, _Long, _Address, _Long, _Address, _Address)
+    library.kb_describe.argtypes = (tokens, asked, Address, Long, *(Address,) * 4)
+    library.kb_matches.argtypes = (tokens, asked, Address, Long, Address, Long, Address)
+    library.kb_matches.restype = Long
+    library.kb_dots.argtypes = (Address, Long, Long, Address, Long, Address, Address)
+    library.kb_features.argtypes = (Long, Long, *(Address,) * 8, ctypes.POINTER(Scale), *(Address,) * 2)
+    library.kb_trees.argtypes = (ctypes.POINTER(Forest), Address, Long, Address)
+    library.kb_best.argtypes = (Address, Long, Long, Address, Long, Address, Long, Address, Address)
     library.kb_nearest.argtypes = (
-        ctypes.POINTER(Codes), _Address, _Address, _Address, _Long, _Long, _Address, _Long, _Address, _Address,
-    )  # fmt: skip
+        ctypes.POINTER(Codes),
+        Address,
+        Address,
+        Address,
+        Long,
+        Long,
+        Address,
+        Long,
+        Address,
+        Address,
+    )
     corpus, ways = ctypes.POINTER(Corpus), ctypes.POINTER(Way)
-    library.kb_pool.argtypes = (corpus, ways, _Long, _Address, _Long, _Address)
+    library.kb_pool.argtypes = (corpus, ways, Long, Address, Long, Address)
     library.kb_judge.argtypes = (
-        corpus, ways, _Long, ctypes.POINTER(Asking), _Address, _Long, _Address, ctypes.POINTER(_Models),
-        *(_Address,) * 8,
-    )  # fmt: skip
-    library.kb_windows.argtypes = (tokens, asked, _Address, *(_Long,) * 3, _Address, _Address, _Long)
+        corpus,
+        ways,
+        Long,
+        ctypes.POINTER(Asking),
+        Address,
+        Long,
+        Address,
+        ctypes.POINTER(Models),
+        *(Address,) * 8,
+    )
+    library.kb_windows.argtypes = (tokens, asked, Address, *(Long,) * 3, Address, Address, Long)
     for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_windows"):
-        getattr(library, name).restype = _Long
+        getattr(library, name).restype = Long
     return library

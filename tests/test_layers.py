@@ -18,7 +18,7 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["errors", "model"],
+    0: ["errors", "model", "structures"],
     1: ["known", "native"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "journal", "judgements",

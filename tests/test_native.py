@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbsearch import native
+from kbsearch import native, structures
 from kbsearch.embed import pieces
 from kbsearch.errors import KbSearchError, NativeMissing
 from kbsearch.search import KnowledgeBase
@@ -240,7 +240,7 @@ def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
 NO_NUMBERS = """
 import sys
 import numpy as np
-from kbsearch import native
+from kbsearch import native, structures
 
 random = np.random.default_rng(1)
 rows, few = np.arange(400), random.standard_normal((400, 3)).astype(np.float32)
@@ -654,7 +654,7 @@ def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
 
 
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
-    "kb_tokens": native.Tokens, "kb_part": native.Part, "kb_corpus": native.Corpus, "kb_question": native.Asked,
+    "kb_tokens": native.Tokens, "kb_part": structures.Part, "kb_corpus": native.Corpus, "kb_question": native.Asked,
     "kb_way": native.Way, "kb_scale": native.Scale, "kb_forest": native.Forest,
 }  # fmt: skip
 

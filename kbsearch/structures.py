@@ -1,0 +1,311 @@
+"""The structures of the compiled part (``core/core.h``): what is open, and what is asked.
+
+Each holds the arrays that it points into, and has looked at their sizes. A wrong one is an ``AssertionError``; one that
+came from a file is :class:`Damaged`.
+
+Never: keep a pointer to an array without the array.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from kbsearch.model import FloatArray
+
+__all__ = [
+    "ASCII",
+    "FEATURES",
+    "GRAM",
+    "HEAD",
+    "MATCH",
+    "PER_ROW",
+    "PIECE",
+    "ROW",
+    "TEXT",
+    "WINDOW",
+    "Address",
+    "Asked",
+    "Asking",
+    "Codes",
+    "Corpus",
+    "Damaged",
+    "Forest",
+    "Long",
+    "Models",
+    "Scale",
+    "Tokens",
+    "Way",
+    "address",
+]
+
+FEATURES: Final = 33
+HEAD: Final = 43
+PER_ROW: Final = 15
+"""Numbers that describe a row: BM25 of words and of grams, cosine, 6 shares of the question and 6 of the row."""
+TEXT, ROW, PIECE = 8, 8, 2
+"""Numbers in a record of a text, of a row and of a part of a row; see ``core/core.h``."""
+GRAM: Final = 1
+"""Flag of a term of the gram stream."""
+ASCII: Final = 2
+"""Flag of a term in Latin letters or digits."""
+MATCH: Final = np.dtype([("start", np.int32), ("end", np.int32), ("term", np.int32)])
+"""First and one-past-last character of a place, and the place of its term in the question."""
+WINDOW: Final = np.dtype(
+    [("start", np.int32), ("end", np.int32), ("before", np.int32), ("after", np.int32), ("marks", np.int64)]
+)
+"""First and one-past-last character, whether something of its first and last sentence is cut, the end of its marks."""
+
+_LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+I8, I32, I64 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64)
+U32, U8 = np.dtype(np.uint32), np.dtype(np.uint8)
+BOOL = np.dtype(np.bool_)
+Address = ctypes.c_void_p
+Long = ctypes.c_int64
+
+
+class Damaged(Exception):
+    """An array that came from a file leads out of another one."""
+
+
+class Tokens(ctypes.Structure):
+    """``kb_tokens``: the open arrays of :mod:`kbsearch.tokens`, which says what they are."""
+
+    _ARRAYS: Final = {
+        "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "sentences": np.uint16, "texts": np.uint32,
+        "rows": np.uint32, "parts": np.uint32,
+    }  # fmt: skip
+    _COUNTS: Final = ("n_tokens", "n_places", "n_texts", "n_rows", "n_parts")
+    _fields_ = (*((name, Address) for name in _ARRAYS), *((name, Long) for name in _COUNTS))
+
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
+        super().__init__(*(address(arrays[name], np.dtype(dtype)) for name, dtype in self._ARRAYS.items()))
+        self._arrays = arrays
+        self.n_tokens, self.n_places = len(arrays["ids"]), len(arrays["sentences"])
+        self.n_texts, self.n_rows = len(arrays["texts"]) // TEXT, len(arrays["rows"]) // ROW
+        self.n_parts = len(arrays["parts"]) // PIECE
+        sizes = {
+            "starts": self.n_tokens, "lengths": self.n_tokens, "texts": TEXT * self.n_texts, "rows": ROW * self.n_rows,
+            "parts": PIECE * self.n_parts,
+        }  # fmt: skip
+        for name, size in sizes.items():
+            if len(arrays[name]) != size:
+                raise Damaged(f"{name}: {len(arrays[name])} values, not {size}")
+
+
+class Asked(ctypes.Structure):
+    """``kb_question``: the distinct terms of a question.
+
+    Parameters
+    ----------
+    ids
+        uint32, shape (n,).
+    idf, boost
+        float32, shape (n,). ``boost`` is how often BM25 counts a term, 0 for one that it leaves out.
+    flags
+        uint8, shape (n,): ``GRAM``, ``ASCII``.
+    mean_lengths
+        Of a row, in words and in grams.
+    """
+
+    _fields_ = (
+        ("ids", Address), ("idf", Address), ("boost", Address), ("flags", Address), ("n", Long),
+        ("mean_length", ctypes.c_float * 2), ("k1", ctypes.c_float), ("b", ctypes.c_float),
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        ids: NDArray[np.uint32],
+        idf: FloatArray,
+        boost: FloatArray,
+        flags: NDArray[np.uint8],
+        mean_lengths: tuple[float, float],
+        k1: float,
+        b: float,
+    ) -> None:
+        addresses = (
+            address(ids, U32), address(idf, F32), address(boost, F32), address(flags, U8)
+        )  # fmt: skip
+        super().__init__(*addresses, len(ids), mean_lengths, k1, b)
+        if not len(ids) == len(idf) == len(boost) == len(flags):
+            raise AssertionError("the arrays of a question have one length")
+        self._arrays = (ids, idf, boost, flags)
+        self.idfs = idf
+
+
+class Scale(ctypes.Structure):
+    """``kb_scale``: the question and its corpus in :func:`features`; pairs are of other scripts, then of Japanese."""
+
+    _fields_ = (
+        ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float),
+        ("cosine_mean", ctypes.c_float), ("cosine_spread", ctypes.c_float),
+        ("title_mean", ctypes.c_float), ("title_spread", ctypes.c_float),
+        ("background_mean", ctypes.c_float * 2), ("background_spread", ctypes.c_float * 2),
+        ("japanese", ctypes.c_float), ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float),
+    )  # fmt: skip
+
+
+class Part(ctypes.Structure):
+    """``kb_part``."""
+
+    _fields_ = (
+        ("tokens", ctypes.POINTER(Tokens)), ("vectors", Address), ("titles", Address), ("rows", Long),
+        ("articles", Long),
+    )  # fmt: skip
+
+
+class Corpus(ctypes.Structure):
+    """``kb_corpus``: all that a question is compared with.
+
+    Parameters
+    ----------
+    parts
+        The index itself and, where there is one, its delta: terms, vectors and titles' vectors, the latter two float32
+        of shape (rows, width) and (articles, width), or None where only words are asked for.
+    article_of_row, japanese, group
+        int32 (rows,), bool (articles,) and int32 (articles,), of all parts.
+    samples
+        Codes of passages that stand for all, int8 of shape (n, width), of other scripts and Japanese; and their step.
+    cosines, title_cosines
+        Mean and spread between passages and between titles of the corpus.
+    """
+
+    _fields_ = (
+        ("parts", Part * 2), ("width", Long), ("article_of_row", Address), ("japanese", Address),
+        ("group", Address), ("rows", Long), ("articles", Long), ("samples", Address * 2), ("sampled", Long * 2),
+        ("sample_step", ctypes.c_float), ("cosine_mean", ctypes.c_float), ("cosine_spread", ctypes.c_float),
+        ("title_mean", ctypes.c_float), ("title_spread", ctypes.c_float),
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[Tokens, FloatArray | None, FloatArray | None]],
+        article_of_row: NDArray[np.int32],
+        japanese: NDArray[np.bool_],
+        group: NDArray[np.int32],
+        samples: tuple[NDArray[np.int8], NDArray[np.int8], float] | None = None,
+        cosines: tuple[float, float] = (0, 1),
+        title_cosines: tuple[float, float] = (0, 1),
+    ) -> None:
+        super().__init__()
+        self._held = (parts, article_of_row, japanese, group, samples)
+        rows = articles = 0
+        for place, (tokens, vectors, titles) in enumerate(parts):
+            part = self.parts[place]
+            part.tokens, part.rows = ctypes.pointer(tokens), tokens.n_rows
+            rows += tokens.n_rows
+            if vectors is None or titles is None:
+                continue
+            self.width = vectors.shape[1]
+            if len(vectors) != tokens.n_rows or titles.shape[1:] != vectors.shape[1:]:
+                raise AssertionError("a vector for each row, of one length")
+            part.vectors, part.titles = address(vectors, F32), address(titles, F32)
+            part.articles = len(titles)
+            articles += len(titles)
+        self.rows, self.articles = len(article_of_row), len(japanese)
+        if rows != self.rows or articles not in {0, self.articles} or len(group) != self.articles:
+            raise AssertionError("an article for each row, and a script and a group for each article")
+        self.article_of_row, self.japanese = address(article_of_row, I32), address(japanese, BOOL)
+        self.group = address(group, I32)
+        if samples is not None:
+            *both, self.sample_step = samples
+            for script, codes in enumerate(both):
+                if codes.shape[1] != self.width:
+                    raise AssertionError("samples are as long as vectors")
+                self.samples[script], self.sampled[script] = address(codes, I8), len(codes)
+        self.cosine_mean, self.cosine_spread = cosines
+        self.title_mean, self.title_spread = title_cosines
+
+
+class Way(ctypes.Structure):
+    """``kb_way``: one way to put a question; ``units`` are what its BM25 is multiplied by."""
+
+    _fields_ = (
+        ("terms", ctypes.POINTER(Asked)), ("vector", Address), ("words_unit", ctypes.c_float),
+        ("grams_unit", ctypes.c_float),
+    )  # fmt: skip
+
+    def __init__(self, terms: Asked, vector: FloatArray | None, units: tuple[float, float] = (1, 1)) -> None:
+        super().__init__(ctypes.pointer(terms), None if vector is None else address(vector, F32), *units)
+        self.held = (terms, vector)
+
+
+class Asking(ctypes.Structure):
+    """``kb_asking``: what a question is to its corpus, beside its ways."""
+
+    _fields_ = (
+        ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float), ("japanese", ctypes.c_float),
+        ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float), ("untitled", Long),
+    )  # fmt: skip
+
+
+class Forest(ctypes.Structure):
+    """``kb_forest``: boosted trees, see :mod:`kbsearch.trees`, which has checked them.
+
+    Parameters
+    ----------
+    feature, threshold, mask
+        int32, float32 and uint32 of shape (trees, nodes).
+    value
+        float64 of shape (trees, leaves).
+    width
+        Number of features.
+    """
+
+    _fields_ = (
+        ("feature", Address), ("threshold", Address), ("mask", Address), ("value", Address), ("trees", Long),
+        ("nodes", Long), ("leaves", Long), ("width", Long),
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        feature: NDArray[np.int32],
+        threshold: FloatArray,
+        mask: NDArray[np.uint32],
+        value: NDArray[np.float64],
+        width: int,
+    ) -> None:
+        addresses = address(feature, I32), address(threshold, F32), address(mask, U32), address(value, F64)
+        super().__init__(*addresses, *feature.shape, value.shape[1], width)
+        if not feature.shape == threshold.shape == mask.shape or len(value) != len(feature):
+            raise AssertionError("the arrays of a forest have one shape")
+        self._held = (feature, threshold, mask, value)
+
+
+class Models(ctypes.Structure):
+    """``kb_models``: the ranking and the two of the confidence, each or none."""
+
+    _fields_ = tuple((name, ctypes.POINTER(Forest)) for name in ("ranker", "first", "few"))
+
+
+class Codes(ctypes.Structure):
+    """``kb_codes``: rows as 8-bit codes; a row is about ``centre + step * code``, ``errors`` says how far from it.
+
+    ``codes``: int8, shape (n, width); ``errors``: float32, shape (n,); ``centre``: float32, shape (width,).
+    """
+
+    _fields_ = (
+        ("codes", Address), ("errors", Address), ("centre", Address), ("step", ctypes.c_float), ("n", Long),
+    )  # fmt: skip
+
+    def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, step: float) -> None:
+        super().__init__(address(codes, I8), address(errors, F32), address(centre, F32), step, len(codes))
+        if len(errors) != len(codes) or centre.shape != codes.shape[1:] or len(centre) > _LONGEST_VECTOR:
+            raise Damaged("codes of another shape")
+        self.held = (codes, errors, centre)
+
+
+def address(array: NDArray[Any], dtype: np.dtype[Any]) -> int:
+    """Where an array begins that is contiguous and of the dtype."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise AssertionError(f"a contiguous array of {dtype}, not of {array.dtype}")
+    found: int = array.ctypes.data
+    return found
