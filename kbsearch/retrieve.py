@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -70,7 +70,6 @@ VERSION: Final = "version"
 """Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
 
 _LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
-_LEGS: Final = ("words", "grams", "dense")
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
@@ -265,16 +264,22 @@ def _ranked_articles(
     ]
     chosen = np.array(list(chain.from_iterable(best)), dtype=np.int64)
     rows = pooled.rows[chosen]
-    legs = [pooled.words[chosen].tolist(), pooled.grams[chosen].tolist()]
-    if query.wordings[0].vector is not None:
-        legs.append(pooled.dense[chosen].tolist())
-    described = zip(rows.tolist(), snapshot.tokens.shown(rows), *legs, strict=True)
-    found = []
+    texts, numbers_of_rows = snapshot.tokens.shown(rows), rows.tolist()
+    words, grams, dense = (leg[chosen].tolist() for leg in (pooled.words, pooled.grams, pooled.dense))
+    asks_dense = query.wordings[0].vector is not None
+    found, begin = [], 0
     for number, score, own in zip(numbers[places].tolist(), scores[places].tolist(), best, strict=True):
         shown: dict[int, RankedRow] = {}  # by text: an alias shows the passage that it leads to
-        for place, (row, text, *parts) in zip(own, islice(described, len(own)), strict=True):
-            if text not in shown and len(shown) < SHOWN_ROWS:
-                shown[text] = RankedRow(row, row_scores[place], dict(zip(_LEGS, parts, strict=False)))
+        for at, place in enumerate(own, start=begin):
+            if texts[at] in shown:
+                continue
+            parts = {"words": words[at], "grams": grams[at]}
+            if asks_dense:
+                parts["dense"] = dense[at]
+            shown[texts[at]] = RankedRow(numbers_of_rows[at], row_scores[place], parts)
+            if len(shown) == SHOWN_ROWS:
+                break
+        begin += len(own)
         found.append(RankedArticle(number, score, tuple(shown.values())))
     return found
 
