@@ -34,12 +34,15 @@ bench-encoder: $(VENV)/.installed-test
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+# What is installed points into this folder; only the C has to be compiled again.
+CORE := $(wildcard kbsearch/core/*)
+
+$(VENV)/.installed: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 	$(BIN)/pip install $(QUIET) --editable .
 	touch $@
 
 # torch first and pinned: its release named here is the CPU build, a later or plain one brings gigabytes of CUDA.
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 	$(BIN)/pip install $(QUIET) torch==2.13.0
 	$(BIN)/pip install $(QUIET) --editable '.[test]'
 	touch $@ $(VENV)/.installed

@@ -17,6 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+from speed import limits
 from speed.bundle import folder_bytes
 from speed.check import comparable, ratios, regressions
 from speed.corpus import PASSAGES_PER_ARTICLE, article, write_articles
@@ -249,6 +250,7 @@ def _result(name: str = "2000", passages: int = 2000) -> dict[str, Any]:
             "encoded": {"search": _figures(4.0), "encode alone": _figures(2.0), "rate": {"1": 200.0}, "stages": stages},
             "encoder": {"passages a second": 100.0, "sample": 200},
             "edited": {"timings": {"total": 1.0, "encode": 0.1}, "without encoding": 0.9, "encoded": 1, "changed": 1},
+            "limits": {"memory, GB a second": 20.0, "cache, GB a second": 40.0, "a row from anywhere, us": 0.2},
         },
         "cold": {
             "warm": {
@@ -256,6 +258,14 @@ def _result(name: str = "2000", passages: int = 2000) -> dict[str, Any]:
             }
         },
     }
+
+
+def test_what_the_machine_allows_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_LARGE", 20_000)
+    found = limits.measure_limits()
+    assert found.keys() == _result()["own"]["limits"].keys()
+    assert all(value > 0 for value in found.values())
+    assert "in order at 20.0 GB a second from memory and 40.0 from its cache" in markdown([_result()])
 
 
 def test_ratios_are_of_one_run() -> None:
@@ -267,9 +277,9 @@ def test_ratios_are_of_one_run() -> None:
     assert ratios({}) == {}
 
 
-def test_beyond_the_flat_limit_the_graph_is_the_reference() -> None:
+def test_where_not_every_passage_is_compared_the_graph_is_the_reference() -> None:
     result = _result()
-    result["systems"]["kbsearch"]["settings"]["dense"] = {"kind": "hnsw"}
+    result["systems"]["kbsearch"]["settings"]["dense"] = {"kinds": ["sq8", "pq4"]}
     result["systems"]["faiss-hnsw"] = _system(0.4)
     assert ratios(result)["search / (tantivy + faiss-hnsw)"].value == pytest.approx(2.0 / 0.6)
 

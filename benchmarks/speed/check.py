@@ -102,5 +102,5 @@ def _time(systems: Mapping[str, Any], name: str, way: str = "search") -> float |
 
 def _dense_reference(systems: Mapping[str, Any]) -> str:
     """The raw index that kbsearch's dense leg rests on at this size."""
-    kind = systems.get("kbsearch", {}).get("settings", {}).get("dense", {}).get("kind", "flat")
-    return "faiss-hnsw" if kind == "hnsw" else "faiss-flat"
+    kinds = systems.get("kbsearch", {}).get("settings", {}).get("dense", {}).get("kinds", ())
+    return "faiss-flat" if set(kinds) <= {"flat", "sq8"} else "faiss-hnsw"

@@ -1,4 +1,4 @@
-"""What is measured of kbsearch alone: stages, questions with real encoding, the encoder, a build after one edit.
+"""What is measured of kbsearch alone: stages, questions with real encoding, the encoder, an edit, the machine's limits.
 
 Use: ``python -m speed.own BUNDLE SECONDS ARTICLES`` prints JSON; :func:`measure_own` runs that in a process.
 
@@ -21,6 +21,7 @@ from kbsearch.builder import build
 from kbsearch.embed import load_encoder
 from kbsearch.search import KnowledgeBase
 from speed.bundle import Bundle
+from speed.limits import measure_limits
 from speed.remote import environment
 from speed.stats import latencies, percentiles, rate
 
@@ -120,6 +121,7 @@ def main() -> None:
         "encoded": _encoded(bundle, seconds),
         "encoder": _encoder_rate(bundle),
         "edited": _edited_build(bundle, articles),
+        "limits": measure_limits(),
     }
     print(json.dumps(found))
 

@@ -111,6 +111,12 @@ def _own(result: Mapping[str, Any]) -> list[str]:
             f"{passages / build['seconds']:,.0f} passages a second. One article changed: {total:.2f} s, {rest:.2f} s "
             f"of it without encoding ({edited['encoded']} texts were encoded)."
         )
+    if limits := own.get("limits"):
+        lines.append(
+            f"One core reads vectors in order at {limits['memory, GB a second']} GB a second from memory and "
+            f"{limits['cache, GB a second']} from its cache, and one from anywhere in "
+            f"{limits['a row from anywhere, us']} µs."
+        )
     return [*lines, ""]
 
 
