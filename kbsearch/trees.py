@@ -118,43 +118,45 @@ def _forest(trees: Sequence[Mapping[str, Sequence[float]]], width: int) -> nativ
     which are all but those to its left; what all masks leave begins with the leaf where the row ends.
     """
     found = [_questions(tree, width) for tree in trees]
-    nodes, leaves = max(len(asked) for asked, _ in found), max(len(values) for _, values in found)
-    feature = np.zeros((len(trees), max(nodes, 1)), np.int32)
-    threshold = np.full(feature.shape, np.inf, np.float32)  # of a question that is not there: always yes
-    mask = np.full(feature.shape, _ALL, np.uint32)
-    value = np.zeros((len(trees), leaves), np.float64)
-    for number, (asked, values) in enumerate(found):
-        value[number, : len(values)] = values
-        for place, (which, limit, left) in enumerate(asked):
-            feature[number, place], mask[number, place] = which, left
-            # For float32 numbers, to be at most a limit is to be at most the next float32 below it.
-            rounded = np.float32(limit)
-            threshold[number, place] = np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > limit else rounded
-    return native.Forest(feature, threshold, mask, value, width)
+    nodes = max(1, *(len(asked) for asked, _ in found))
+    leaves = max(len(values) for _, values in found)
+    # A question that is not there is always answered with yes.
+    asked = [question for of, _ in found for question in (*of, *[(0, np.inf, _ALL)] * (nodes - len(of)))]
+    feature, limit, mask = zip(*asked, strict=True)
+    value = [[*values, *[0.0] * (leaves - len(values))] for _, values in found]
+    # For float32 numbers, to be at most a limit is to be at most the next float32 below it.
+    exact = np.array(limit, np.float64)
+    rounded = exact.astype(np.float32)
+    threshold = np.where(rounded > exact, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+    shape = len(trees), nodes
+    return native.Forest(
+        np.array(feature, np.int32).reshape(shape), threshold.reshape(shape), np.array(mask, np.uint32).reshape(shape),
+        np.array(value, np.float64), width,
+    )  # fmt: skip
 
 
 def _questions(tree: Mapping[str, Sequence[float]], width: int) -> tuple[list[tuple[int, float, int]], list[float]]:
     """Feature, limit and mask of each inner node, and the values of the leaves from left to right."""
     asked: list[tuple[int, float, int]] = []
     values: list[float] = []
-    size = len(tree["feature"])
+    lefts, rights, features, limits, value = (tree[name] for name in ("left", "right", "feature", "threshold", "value"))
+    size = len(features)
 
     def walk(node: int, above: int) -> None:
         if not 0 <= node < size or above > _MOST_LEAVES:
             raise AssertionError("a tree leads to a node that is not there, or back to one above")
-        if not 0 <= tree["feature"][node] < width:
+        feature, left, right = int(features[node]), int(lefts[node]), int(rights[node])
+        if not 0 <= feature < width:
             raise AssertionError("a tree asks for a feature that is not there")
-        left, right = int(tree["left"][node]), int(tree["right"][node])
-        if left == node == right:
-            values.append(tree["value"][node])
-            if len(values) > _MOST_LEAVES:
-                raise AssertionError(f"a tree of more than the {_MOST_LEAVES} leaves that fit into a mask")
-            return
         first, place = len(values), len(asked)
-        asked.append((int(tree["feature"][node]), tree["threshold"][node], _ALL))
+        if left == node == right:
+            if first == _MOST_LEAVES:
+                raise AssertionError(f"a tree of more than the {_MOST_LEAVES} leaves that fit into a mask")
+            values.append(value[node])
+            return
+        asked.append((feature, limits[node], _ALL))
         walk(left, above + 1)
-        gone = (1 << len(values)) - (1 << first)
-        asked[place] = (*asked[place][:2], _ALL & ~gone)
+        asked[place] = (feature, limits[node], _ALL & ~((1 << len(values)) - (1 << first)))
         walk(right, above + 1)
 
     walk(0, 0)
