@@ -10,8 +10,10 @@ Never: fetch content here; rows and article numbers are all it handles.
 from __future__ import annotations
 
 import math
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +24,7 @@ from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.laps import Laps
+from kbsearch.native import usable_cores
 from kbsearch.rank import WORDS_ONLY, Candidates, Mode, Overlap, best_of_articles, order, rank
 from kbsearch.results import Reason
 from kbsearch.synonyms import MAX_WORDINGS
@@ -30,8 +33,10 @@ from kbsearch.wording import mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from kbsearch.learned import Models
+    from kbsearch.lexical import Stream
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
@@ -71,6 +76,8 @@ VERSION: Final = "version"
 
 _LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
+_STREAMS: Final[tuple[Stream, ...]] = ("words", "grams")
+_LARGE: Final = 200_000  # rows: tantivy looks at every passage with a term, for milliseconds by now
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
@@ -339,23 +346,46 @@ def candidates(
     """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs."""
     laps = laps or Laps()
     excluded = snapshot.out_of_date_today() + without
-    lexical = snapshot.lexical
-    proposals: list[RowArray] = [_NO_ROWS]
-    for wording in query.wordings:
-        if mode not in {"dense", "grams"}:
-            proposals.append(lexical.propose("words", wording.words, pool, where, excluded))
-        if mode not in {"dense", "words"}:
-            proposals.append(lexical.propose("grams", wording.grams, pool, where, excluded))
-    by_words = len(proposals)
+    by_words, later = _by_words(snapshot, query, where, pool, mode, excluded)
     laps.end("lexical")
+    near: list[RowArray] = []
     for wording in query.wordings:
         if wording.vector is not None:
-            proposals += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
+            near += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
     laps.end("dense")
-    found = scored(snapshot, query, np.concatenate(proposals))
+    by_words += [rows.result() for rows in later]
+    laps.end("lexical")
+    found = scored(snapshot, query, np.concatenate([_NO_ROWS, *by_words, *near]))
     if not snapshot.parts.has_delta:
         return found
-    return _trimmed(found, np.concatenate([_NO_ROWS, *proposals[by_words:]]), pool)
+    return _trimmed(found, np.concatenate([_NO_ROWS, *near]), pool)
+
+
+def _by_words(
+    snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode, excluded: tuple[int, ...]
+) -> tuple[list[RowArray], list[Future[RowArray]]]:
+    """What the streams of the lexical leg propose; of a large corpus, grams are looked for beside what comes next."""
+    streams: list[Stream] = [stream for stream in _STREAMS if mode not in {"dense", *_STREAMS} - {stream}]
+    found: list[RowArray] = []
+    later: list[Future[RowArray]] = []
+    beside = snapshot.parts.rows >= _LARGE and len(streams) + (query.wordings[0].vector is not None) > 1
+    for stream in reversed(streams):  # grams are more, and take longer
+        for wording in query.wordings:
+            terms = wording.words if stream == "words" else wording.grams
+            if stream == "grams" and beside:
+                later.append(_beside().submit(snapshot.lexical.propose, stream, terms, pool, where, excluded))
+            else:
+                found.append(snapshot.lexical.propose(stream, terms, pool, where, excluded))
+    return found, later
+
+
+@cache
+def _beside() -> ThreadPoolExecutor:
+    """For what one question can do at once: a second core, where there is one, is idle most of the time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    os.register_at_fork(after_in_child=_beside.cache_clear)  # threads stay behind in the parent
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="kbsearch-leg")
 
 
 def _near(

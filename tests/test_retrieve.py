@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import signal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,15 +12,19 @@ from conftest import FAKE, write_articles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kbsearch import retrieve
 from kbsearch.builder import build
 from kbsearch.model import Filter
+from kbsearch.rank import BASELINES, MODES
 from kbsearch.retrieve import Query, candidates, scored
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kbsearch.rank import Candidates, Overlap
+    from kbsearch.lexical import Stream
+    from kbsearch.model import RowArray
+    from kbsearch.rank import Candidates, Mode, Overlap
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")
 
@@ -108,3 +114,42 @@ def test_passages_in_the_other_script_are_proposed_beside_a_pool_of_ones_own(
     names = [kb.snapshot.article_ids[number] for number in kb.snapshot.article_of_row[rows]]
     languages = [name.rpartition(".")[2] for name in names]
     assert (languages.count(mine), len(languages)) == (100, 125)
+
+
+# Legs beside each other, as a large corpus has them
+
+
+@pytest.mark.parametrize("mode", [*MODES, *BASELINES])
+def test_legs_beside_each_other_propose_what_they_propose_in_turn(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    in_turn = [kb.ranking(question, k=50, mode=mode) for question in QUESTIONS]
+    monkeypatch.setattr(retrieve, "_LARGE", 0)
+    assert [kb.ranking(question, k=50, mode=mode) for question in QUESTIONS] == in_turn
+
+
+def test_what_goes_wrong_beside_is_an_error_of_the_question(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    lexical = kb.snapshot.lexical
+    propose = lexical.propose
+
+    def failing(stream: Stream, *rest: Any) -> RowArray:
+        if stream == "grams":
+            raise ValueError("a flipped byte")
+        return propose(stream, *rest)
+
+    monkeypatch.setattr(retrieve, "_LARGE", 0)
+    monkeypatch.setattr(lexical, "propose", failing)
+    with pytest.raises(ValueError, match="a flipped byte"):
+        kb.search(QUESTIONS[0])
+
+
+def test_a_process_that_was_forked_off_asks_threads_of_its_own(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieve, "_LARGE", 0)
+    expected = kb.ranking(QUESTIONS[0])
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if kb.ranking(QUESTIONS[0]) == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
