@@ -175,11 +175,11 @@ def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
         )  # fmt: skip
 
     queries = read_judgements(folder / "queries.jsonl", folder / "qrels.tsv")
-    judged = sample([query for query in queries if query.relevant], QUESTIONS_A_TYPE)
+    answered = sample([query for query in queries if query.relevant], QUESTIONS_A_TYPE)
     strange = [query.text for query in queries if query.unanswerable][:QUESTIONS_A_TYPE]
     strange += random.Random(0).sample(list(foreign), FOREIGN)  # noqa: S311 - a sample, no secret
     for run in SEEDS:
-        asked_now, withheld = (judged, frozenset()) if run is None else withhold(judged, WITHHELD, run)
+        asked_now, withheld = (answered, frozenset()) if run is None else withhold(answered, WITHHELD, run)
         hidden = tuple(sorted(number[name] for name in withheld if name in number))
         for query in asked_now:
             kind = f"{query.type}{flags.get(query.id, '')} {query.lang}"
