@@ -35,7 +35,7 @@ from kbsearch.judgements import sample, withhold
 from kbsearch.learned import Models, open_models
 from kbsearch.measures import auroc, coverage_at_precision, expected_calibration_error
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, prepare
+from kbsearch.retrieve import Query, candidates, judged, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
