@@ -259,11 +259,17 @@ def test_an_encoder_that_is_not_there_ends_a_search_with_its_own_error(centre: P
     assert done.stderr.count("\n") == 1
 
 
+def heeds_interrupts() -> None:
+    """Who runs the tests in the background of a shell has told everything below to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_a_search_without_a_word(centre: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "KBSEARCH_CACHE": str(tmp_path)}
     with subprocess.Popen(
-        [*MAIN, "search", "返品"], cwd=centre, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        [*MAIN, "search", "返品"], cwd=centre, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heeds_interrupts,  # noqa: PLW1509 - no other thread is at work
+    ) as process:  # fmt: skip
         while process.poll() is None and not any(tmp_path.iterdir()):
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)  # in the midst of the first conversion
