@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import mmap
-import tokenize
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from kbsearch.arrays import map_sound_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -31,12 +31,9 @@ def load_column(file: Path, dtype: type[Number], length: int | None = None) -> N
     Raises
     ------
     IndexCorrupt
-        When the file is something else; numpy reports a damaged header in half a dozen ways.
+        When the file is something else.
     """
-    try:
-        column = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, KeyError, MemoryError, tokenize.TokenError) as error:
-        raise IndexCorrupt(file, f"a column of {dtype.__name__}", (str(error).splitlines() or ["none"])[0]) from error
+    column = map_sound_array(file, f"a column of {dtype.__name__}")
     wrong_length = length is not None and len(column) != length
     if column.ndim != 1 or column.dtype != dtype or wrong_length or not column.flags.aligned:
         raise IndexCorrupt(file, f"a column of {dtype.__name__}", f"{column.dtype} of shape {column.shape}")

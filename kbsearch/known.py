@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kbsearch.arrays import map_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class InFile:
         IndexCorrupt
             When it is something else.
         """
-        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
+        matrix = map_array(file)
         if matrix.ndim != 2 or matrix.dtype != np.float32 or not matrix.flags.c_contiguous:  # noqa: PLR2004 - a matrix
             raise IndexCorrupt(file, "a float32 matrix", f"{matrix.dtype} of {matrix.ndim} dimensions")
         if len(matrix) != (len(matrix) if rows is None else rows) or max(places.values(), default=-1) >= len(matrix):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kbsearch.arrays import HEADERS
 from kbsearch.content import Content
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
@@ -73,7 +74,7 @@ class Published:
         """All vectors by key, those that the calibration needed included."""
         base = self.manifest["delta"]["base"]["passages"] if self._has_delta else None
         own = _vectors_of(self.files_of_base, Content(self.files_of_base.content), 0, base)
-        with np.load(self.files_of_base.probes, allow_pickle=False) as probes:
+        with HEADERS, np.load(self.files_of_base.probes, allow_pickle=False) as probes:
             asked = InMemory(probes["keys"].tolist(), probes["vectors"])
         return [*self.delta_vectors(), asked, *own]
 

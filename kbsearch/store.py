@@ -33,8 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from kbsearch.arrays import map_array
 from kbsearch.errors import (
     IndexCorrupt,
     IndexIncompatible,
@@ -482,7 +481,7 @@ def _check_whole(file: Path) -> None:
     """NumPy loses the last block of an array on a full disk without a word."""
     if file.suffix == ".npy":
         try:
-            np.load(file, mmap_mode="r", allow_pickle=False)
+            map_array(file)
         except ValueError as error:
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({file.name} is cut short)") from error
 

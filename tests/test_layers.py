@@ -19,15 +19,15 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model", "structures"],
-    1: ["known", "native"],
+    1: ["arrays", "native"],
     2: [
-        "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "journal", "judgements",
+        "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
         "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",
         "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "perturb", "previous", "render", "scaffold", "scoreboard", "snippet", "store",
-        "synonyms", "tokens", "wording",
+        "encoding", "features", "journal", "perturb", "previous", "render", "scaffold", "scoreboard", "snippet",
+        "store", "synonyms", "tokens", "wording",
     ],
     4: ["confidence", "parts", "ranker", "rows"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from kbsearch.arrays import map_sound_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def map_vectors(file: Path) -> FloatArray:
 def map_matrix(file: Path, dtype: type[Number]) -> NDArray[Number]:
     """A matrix of any size, memory-mapped; ``IndexCorrupt`` when the file is anything else."""
     name = f"a matrix of {np.dtype(dtype)}"
-    try:
-        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:  # NumPy reads the header as Python
-        raise IndexCorrupt(file, name, (str(error).splitlines() or ["none"])[0]) from error
+    matrix = map_sound_array(file, name)
     if matrix.ndim != 2 or matrix.dtype != dtype:  # noqa: PLR2004 - a matrix
         raise IndexCorrupt(file, name, f"{matrix.dtype} of {matrix.ndim} dimensions")
     size, promised = file.stat().st_size, matrix.offset + matrix.nbytes
