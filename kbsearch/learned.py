@@ -16,7 +16,7 @@ from kbsearch.confidence import Confidence
 from kbsearch.ranker import Ranker
 
 if TYPE_CHECKING:
-    from kbsearch.native import Forest
+    from kbsearch.structures import Forest
 
 __all__ = ["Models", "open_models", "shipped_models"]
 

@@ -4,7 +4,7 @@ The library is built when kbsearch is installed (``hatch_build.py``) and loaded 
 let go of the interpreter's lock, so that several threads may search at once.
 
 Use: the functions below, with C-contiguous arrays of the dtypes that they name; a wrong one is an ``AssertionError``,
-damage that the library found in a file is a :class:`Damaged`.
+damage that the library found in a file is a :class:`kbsearch.structures.Damaged`.
 
 Never: keep a pointer longer than the array that it points into; each structure (:mod:`kbsearch.structures`) holds its
 arrays.
@@ -22,18 +22,13 @@ import numpy as np
 
 from kbsearch.errors import NativeMissing
 from kbsearch.structures import (
-    ASCII,
     BOOL,
     F32,
     FEATURES,
-    GRAM,
     HEAD,
     I64,
     MATCH,
     PER_ROW,
-    PIECE,
-    ROW,
-    TEXT,
     WINDOW,
     Address,
     Asked,
@@ -58,27 +53,8 @@ if TYPE_CHECKING:
     from kbsearch.model import FloatArray, RowArray
 
 __all__ = [
-    "ASCII",
-    "FEATURES",
-    "GRAM",
-    "HEAD",
     "LIBRARY",
-    "MATCH",
-    "PER_ROW",
-    "PIECE",
-    "ROW",
-    "TEXT",
-    "WINDOW",
-    "Asked",
-    "Asking",
-    "Codes",
-    "Corpus",
-    "Damaged",
-    "Forest",
     "Judged",
-    "Scale",
-    "Tokens",
-    "Way",
     "best",
     "describe",
     "dots",

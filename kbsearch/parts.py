@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from kbsearch import native
+from kbsearch import structures
 from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
@@ -146,9 +146,9 @@ class Parts:
         return removed
 
     @cached_property
-    def texts(self) -> native.Corpus:
+    def texts(self) -> structures.Corpus:
         """What a question is compared with by its words alone."""
-        return native.Corpus(
+        return structures.Corpus(
             [(tokens, None, None) for tokens in self.tokens.opened], self.article_of_row, self.is_japanese, self.group
         )
 
@@ -162,12 +162,12 @@ class Parts:
             let_go(vectors)
 
     @cached_property
-    def corpus(self) -> native.Corpus:
+    def corpus(self) -> structures.Corpus:
         """What a question is compared with by its words and its vector."""
         manifest = self._generation.manifest
         parts = zip(self.tokens.opened, self.vectors.matrices, self._titles, strict=True)
         cosines, titles = ((manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines"))
-        return native.Corpus(
+        return structures.Corpus(
             list(parts), self.article_of_row, self.is_japanese, self.group, self.samples, cosines, titles
         )
 
@@ -186,7 +186,7 @@ class Parts:
         codes = np.rint(vectors / np.float32(step)).astype(np.int8)
         return np.ascontiguousarray(codes[~japanese]), np.ascontiguousarray(codes[japanese]), step
 
-    @property
+    @cached_property
     def _titles(self) -> list[FloatArray]:
         files = self._files()
         own = [_titles_of(files, self._base_articles)]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from kbsearch import native
+from kbsearch import native, structures
 from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
 
-    Forests = tuple[native.Forest | None, native.Forest | None, native.Forest | None]
+    Forests = tuple[structures.Forest | None, structures.Forest | None, structures.Forest | None]
 
 __all__ = [
     "MAX_QUERY_CHARS",
@@ -196,9 +196,7 @@ def best_articles(
     if mode != "hybrid" or models is None or query.wordings[0].vector is None:
         articles, log_odds = best_of_articles(pooled, snapshot.article_of_row[pooled.rows]), None
         numbers, scores = articles.rows, rank(articles, mode)
-        places, begins = order(numbers, scores), _begins(snapshot, pooled)
-        if mode in WORDS_ONLY:  # no word in common with the question
-            places = places[scores[places] > 0]
+        places, begins = _in_order(numbers, scores, mode), _begins(snapshot, pooled)
     else:
         judgement = judged(snapshot, query, pooled, models.forests)
         numbers, places, begins, log_odds = (
@@ -237,12 +235,16 @@ def _deeper(
         plain = rank(deep, mode)
         scores: FloatArray = plain * floor if mode == "hybrid" else np.minimum(plain, floor)
         known = np.array([article.number for article in chain(found, behind)], dtype=np.int64)
-        places = order(deep.rows, scores)
-        if mode in WORDS_ONLY:
-            places = places[scores[places] > 0]
+        places = _in_order(deep.rows, scores, mode)
         places = places[~np.isin(deep.rows[places], known)][: k - len(known)]
         behind += _ranked_articles(snapshot, query, pooled, deep.rows, begins, scores, places, mode)
     return behind
+
+
+def _in_order(numbers: RowArray, scores: FloatArray, mode: Mode) -> RowArray:
+    """Places of articles from best to worst; by words alone, only those with one in common with the question."""
+    places = order(numbers, scores)
+    return places[scores[places] > 0] if mode in WORDS_ONLY else places
 
 
 def _begins(snapshot: Snapshot, pooled: Candidates) -> RowArray:
@@ -306,7 +308,7 @@ def judged(
     first, overlap = query.wordings[0], pooled.overlap
     if overlap is None or first.vector is None:
         raise AssertionError("articles are judged by words, cosines and what the question shares with their fields")
-    asking = native.Asking(
+    asking = structures.Asking(
         pooled.words_ceiling, pooled.grams_ceiling, first.japanese, first.asks_japanese,
         math.log1p(len(set(first.grams))), untitled,
     )  # fmt: skip
@@ -430,11 +432,11 @@ def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     )  # fmt: skip
 
 
-def _ways(snapshot: Snapshot, query: Query) -> list[native.Way]:
+def _ways(snapshot: Snapshot, query: Query) -> list[structures.Way]:
     asked = [snapshot.asked(wording.words, wording.grams) for wording in query.wordings]
     first = asked[0]
     return [
-        native.Way(
+        structures.Way(
             way.terms, wording.vector,
             (_in_units(first.words_ceiling, way.words_ceiling), _in_units(first.grams_ceiling, way.grams_ceiling)),
         )
@@ -451,5 +453,5 @@ def _in_units(first: float, other: float) -> float:
 def _damage_named(snapshot: Snapshot) -> Iterator[None]:
     try:
         yield
-    except native.Damaged as error:
+    except structures.Damaged as error:
         raise IndexCorrupt(snapshot.generation.files.folder, "places inside the columns", str(error)) from error

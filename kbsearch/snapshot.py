@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kbsearch import native
+    from kbsearch import structures
     from kbsearch.model import Encoder, Filter, FloatArray
     from kbsearch.store import Generation
     from kbsearch.tokens import TokenIndex
@@ -46,7 +46,7 @@ _BEFORE_KANA: Final = "。"
 class Asked(NamedTuple):
     """A wording as :class:`kbsearch.tokens.TokenIndex` compares it, and the most that BM25 can give it."""
 
-    terms: native.Asked
+    terms: structures.Asked
     words_ceiling: float
     grams_ceiling: float
 

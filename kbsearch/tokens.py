@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from kbsearch import native
+from kbsearch import native, structures
 from kbsearch.columns import let_go, load_column
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
@@ -231,8 +231,8 @@ class TokenIndex:
         }
         totals = self._columns["totals"]
         try:
-            self._open = native.Tokens(self._columns)
-        except native.Damaged as error:
+            self._open = structures.Tokens(self._columns)
+        except structures.Damaged as error:
             raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
         if self._open.n_rows != rows or len(totals) != 2:  # noqa: PLR2004 - streams
             raise IndexCorrupt(folder, f"the terms of {rows} rows", f"those of {self._open.n_rows}")
@@ -254,7 +254,7 @@ class TokenIndex:
         words: Mapping[str, float],
         grams: Mapping[str, float],
         boosts: tuple[Mapping[str, int], Mapping[str, int]],
-    ) -> native.Asked:
+    ) -> structures.Asked:
         """A question, ready to be compared with rows.
 
         Parameters
@@ -267,20 +267,22 @@ class TokenIndex:
         n = len(words) + len(grams)
         ids = [term_id("words", term) for term in words] + [term_id("grams", term) for term in grams]
         boost = [boosts[0].get(term, 0) for term in words] + [boosts[1].get(term, 0) for term in grams]
-        flags = np.full(n, native.GRAM, np.uint8)
+        flags = np.full(n, structures.GRAM, np.uint8)
         flags[: len(words)] = 0
-        flags[[place for place, term in enumerate(chain(words, grams)) if term.isascii()]] |= native.ASCII
+        flags[[place for place, term in enumerate(chain(words, grams)) if term.isascii()]] |= structures.ASCII
         idfs = np.fromiter(chain(words.values(), grams.values()), np.float32, n)
-        return native.Asked(
+        return structures.Asked(
             np.array(ids, np.uint32), idfs, np.array(boost, np.float32), flags, self.mean_lengths, BM25_K1, BM25_B
         )
 
     @property
-    def opened(self) -> list[native.Tokens]:
+    def opened(self) -> list[structures.Tokens]:
         """The columns, and those of the delta behind them."""
         return [self._open] if self._delta is None else [self._open, self._delta.added._open]  # noqa: SLF001 - one of us
 
-    def describe(self, asked: native.Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    def describe(
+        self, asked: structures.Asked, rows: RowArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Compare a question with rows.
 
         Returns
@@ -301,7 +303,7 @@ class TokenIndex:
         words, grams, cover, reverse = (np.concatenate(both) for both in zip(found, more, strict=True))
         return words, grams, cover, reverse
 
-    def matches(self, asked: native.Asked, rows: RowArray) -> list[list[Located]]:
+    def matches(self, asked: structures.Asked, rows: RowArray) -> list[list[Located]]:
         """Places of the question's terms in the body of each row, ascending.
 
         Words, and grams where no matched word lies and two grams in a row agree: a single pair of characters is chance
@@ -314,7 +316,7 @@ class TokenIndex:
             ]
         return self._matches(asked, rows)
 
-    def _matches(self, asked: native.Asked, rows: RowArray) -> list[list[Located]]:
+    def _matches(self, asked: structures.Asked, rows: RowArray) -> list[list[Located]]:
         room = _PLACES_PER_ROW * len(rows)
         found, ends = self._sound(native.matches, self._open, asked, rows, room)
         if len(found) >= room - 1:  # it was full; the last place may have been given up again as chance
@@ -325,7 +327,7 @@ class TokenIndex:
         starts = [0, *ends.tolist()]
         return [places[start:end] for start, end in pairwise(starts)]
 
-    def windows(self, asked: native.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
+    def windows(self, asked: structures.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
         """What is shown of the body of each row within ``limit`` characters; see :mod:`kbsearch.snippet`."""
         if self._delta is not None:
             return [
@@ -336,7 +338,7 @@ class TokenIndex:
             ]
         return self._windows(asked, rows, limit, room)
 
-    def _windows(self, asked: native.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
+    def _windows(self, asked: structures.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
         shown, marks = self._sound(native.windows, self._open, asked, rows, limit, room)
         places, done, found = list(map(tuple, marks.tolist())), 0, []
         for start, end, before, after, last in shown.tolist():
@@ -358,7 +360,7 @@ class TokenIndex:
     def shown(self, rows: RowArray) -> list[int]:
         """The number of the text that each row shows: within an article, equal numbers are equal texts."""
         own = rows if self._delta is None else rows[rows < self._base_rows]
-        bodies: list[int] = self._columns["rows"][own * native.ROW + _BODY].tolist()
+        bodies: list[int] = self._columns["rows"][own * structures.ROW + _BODY].tolist()
         if self._delta is None or len(own) == len(rows):
             return bodies
         of_base, of_delta = iter(bodies), iter(self._delta.added.shown(rows[rows >= self._base_rows] - self._base_rows))
@@ -370,7 +372,7 @@ class TokenIndex:
             return self._delta.added.counts(row - self._base_rows, stream)
         start, end = self._row(row)[:2].tolist()
         counts: dict[int, int] = {}
-        parts = self._columns["parts"][native.PIECE * start : native.PIECE * end].tolist()
+        parts = self._columns["parts"][structures.PIECE * start : structures.PIECE * end].tolist()
         for number, weight in zip(parts[::2], parts[1::2], strict=True):
             low, high, words, grams, *_ = self._text(number).tolist()
             first = (high << 32 | low) + (words if stream == "grams" else 0)
@@ -391,10 +393,10 @@ class TokenIndex:
         return rows[:place], rows[place:] - self._base_rows
 
     def _row(self, row: int) -> NDArray[np.uint32]:
-        return self._record("rows", row, native.ROW)
+        return self._record("rows", row, structures.ROW)
 
     def _text(self, text: int) -> NDArray[np.uint32]:
-        return self._record("texts", text, native.TEXT)
+        return self._record("texts", text, structures.TEXT)
 
     def _record(self, name: str, place: int, size: int) -> NDArray[np.uint32]:
         record = self._columns[name][place * size : (place + 1) * size]
@@ -405,7 +407,7 @@ class TokenIndex:
     def _sound(self, call: Any, *values: Any) -> Any:
         try:
             return call(*values)
-        except native.Damaged as error:
+        except structures.Damaged as error:
             raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from kbsearch import native
+from kbsearch import native, structures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ class _Nodes(NamedTuple):
         )  # fmt: skip
 
 
-def _forest(trees: Sequence[Mapping[str, Sequence[float]]], width: int) -> native.Forest:
+def _forest(trees: Sequence[Mapping[str, Sequence[float]]], width: int) -> structures.Forest:
     """Lay trees out as ``kb_trees`` asks them: all questions of a tree at once.
 
     Leaves are numbered from left to right. A question has the mask of the leaves that are left when its answer is no,
@@ -129,7 +129,7 @@ def _forest(trees: Sequence[Mapping[str, Sequence[float]]], width: int) -> nativ
     rounded = exact.astype(np.float32)
     threshold = np.where(rounded > exact, np.nextafter(rounded, np.float32(-np.inf)), rounded)
     shape = len(trees), nodes
-    return native.Forest(
+    return structures.Forest(
         np.array(feature, np.int32).reshape(shape), threshold.reshape(shape), np.array(mask, np.uint32).reshape(shape),
         np.array(value, np.float64), width,
     )  # fmt: skip

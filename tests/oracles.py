@@ -10,8 +10,8 @@ import numpy as np
 
 from kbsearch.confidence import HEAD_NAMES
 from kbsearch.features import JAPANESE_QUESTION, NAMES
-from kbsearch.native import Scale
 from kbsearch.native import features as native_features
+from kbsearch.structures import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kbsearch import native
+from kbsearch import native, structures
 from kbsearch.embed import e5, packed, pieces, tokenizer
 from kbsearch.errors import NativeMissing
 
@@ -213,7 +213,7 @@ def test_halves_of_every_kind() -> None:
 
 @pytest.mark.parametrize("wrong", [-1, HEIGHT, 2**31 - 1, -(2**31)])
 def test_an_id_outside_of_the_table(encoder: e5.E5Small, wrong: int) -> None:
-    with pytest.raises(native.Damaged):
+    with pytest.raises(structures.Damaged):
         encoder._rows.embed(np.array([0, wrong], np.int32))
 
 

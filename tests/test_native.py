@@ -71,7 +71,7 @@ def test_a_product_does_not_depend_on_the_other_rows_that_are_asked() -> None:
 
 @pytest.mark.parametrize("row", [5, -1, 2**62, -(2**62)])
 def test_a_row_outside_of_the_matrix_is_damage(row: int) -> None:
-    with pytest.raises(native.Damaged):
+    with pytest.raises(structures.Damaged):
         native.dots(matrix(5, 8), np.array([0, row]), matrix(1, 8)[0])
 
 
@@ -148,20 +148,20 @@ def test_more_rows_than_there_are_cannot_be_the_best() -> None:
 
 @pytest.mark.parametrize("row", [5, -1, 2**32, 2**62, -(2**62)])
 def test_a_best_row_outside_of_the_matrix_is_damage(row: int) -> None:
-    with pytest.raises(native.Damaged):
+    with pytest.raises(structures.Damaged):
         native.best(matrix(5, 8), np.array([0, 1, row]), matrix(1, 8)[0], 1)
 
 
 # The nearest rows, by codes
 
 
-def coded(vectors: np.ndarray, step: float = 0.02) -> native.Codes:
+def coded(vectors: np.ndarray, step: float = 0.02) -> structures.Codes:
     """Codes about the middle of the vectors, with what is lost by them."""
     centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     codes = np.clip(np.rint((vectors - centre) / step), -127, 127).astype(np.int8)
     lost = vectors.astype(np.float64) - centre - float(np.float32(step)) * codes
     errors = np.nextafter(np.linalg.norm(lost, axis=1).astype(np.float32), np.float32(np.inf))
-    return native.Codes(codes, errors, centre, step)
+    return structures.Codes(codes, errors, centre, step)
 
 
 def unit(rows: int, width: int, seed: int = 1) -> np.ndarray:
@@ -215,7 +215,7 @@ def test_a_nearest_row_outside_of_the_matrix_is_damage() -> None:
         rows = np.arange(50)
         rows[int(np.argmax(vectors @ vector))] = wrong
         for k in (1, 50):
-            with pytest.raises(native.Damaged):
+            with pytest.raises(structures.Damaged):
                 native.nearest(coded(vectors), rows, None, vectors, vector, k)
 
 
@@ -227,9 +227,9 @@ def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
     for odd in (0, -1, 1e-30, 1e30, math.nan, math.inf, -math.inf):
         errors, centre = np.full(300, odd, np.float32), np.full(8, odd, np.float32)
         for codes in (
-            native.Codes(every, errors, centre, 0.01),
-            native.Codes(every, errors, vectors[0].copy(), odd),
-            native.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
+            structures.Codes(every, errors, centre, 0.01),
+            structures.Codes(every, errors, vectors[0].copy(), odd),
+            structures.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
         ):
             for k in (1, 10, 300):
                 found, products = native.nearest(codes, rows, None, vectors, vector, k)
@@ -258,7 +258,7 @@ for _ in range(300):
         errors[random.integers(0, 400, 9)] = random.choice(odd, 9)
     if random.random() < 0.5:
         step = float(random.choice(odd))
-    codes = native.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
+    codes = structures.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
     for k in (1, 10, 400):
         for found, _ in (native.best(vectors, rows, vector, k), native.nearest(codes, rows, None, vectors, vector, k)):
             assert len(found) == len(set(found.tolist())) == k
@@ -277,14 +277,14 @@ def test_numbers_that_are_none_or_too_great_crash_nothing() -> None:
 
 def test_codes_of_another_shape_are_damage() -> None:
     codes, errors, centre = np.zeros((5, 8), np.int8), np.zeros(5, np.float32), np.zeros(8, np.float32)
-    native.Codes(codes, errors, centre, 1)
+    structures.Codes(codes, errors, centre, 1)
     wrong: Any
     for wrong in (
         (codes, errors[:4], centre), (codes, errors, centre[:7]), (codes[:4], errors, centre),
         (codes.reshape(40), errors, centre), (np.zeros((1, 20_000), np.int8), errors[:1], np.zeros(20_000, np.float32)),
     ):  # fmt: skip
-        with pytest.raises(native.Damaged):
-            native.Codes(wrong[0], wrong[1], wrong[2], 1)
+        with pytest.raises(structures.Damaged):
+            structures.Codes(wrong[0], wrong[1], wrong[2], 1)
 
 
 def test_codes_of_another_kind_are_refused() -> None:
@@ -296,7 +296,7 @@ def test_codes_of_another_kind_are_refused() -> None:
         (codes, np.zeros(10, np.float32)[::2], centre),
     ):  # fmt: skip
         with pytest.raises(AssertionError):
-            native.Codes(wrong[0], wrong[1], wrong[2], 1)
+            structures.Codes(wrong[0], wrong[1], wrong[2], 1)
 
 
 # What it is given
@@ -349,13 +349,13 @@ def test_codes_are_asked_with_arrays_that_fit_them(rows: Any, allowed: Any, vect
         native.nearest(codes, rows, allowed, vectors, vector, 2)
 
 
-def forest(width: int = 2, **other: Any) -> native.Forest:
+def forest(width: int = 2, **other: Any) -> structures.Forest:
     """Two trees of one question each."""
     arrays: dict[str, Any] = {
         "feature": np.zeros((2, 1), np.int32), "threshold": np.zeros((2, 1), np.float32),
         "mask": np.full((2, 1), 0xFFFFFFFE, np.uint32), "value": np.array([[1, 2], [10, 20]], np.float64),
     }  # fmt: skip
-    return native.Forest(**{**arrays, **other}, width=width)
+    return structures.Forest(**{**arrays, **other}, width=width)
 
 
 def test_trees_are_asked_with_as_many_features_as_they_have() -> None:
@@ -394,7 +394,7 @@ def test_the_arrays_of_trees_fit_each_other(other: dict[str, Any]) -> None:
 def test_a_question_s_arrays_have_one_length() -> None:
     ids, idf, flags = np.zeros(2, np.uint32), np.zeros(2, np.float32), np.zeros(2, np.uint8)
     with pytest.raises(AssertionError, match="one length"):
-        native.Asked(ids, idf, idf[:1], flags, (1, 1), 1.2, 0.75)
+        structures.Asked(ids, idf, idf[:1], flags, (1, 1), 1.2, 0.75)
 
 
 def test_features_are_of_one_value_for_each_row_and_article() -> None:
@@ -405,14 +405,14 @@ def test_features_are_of_one_value_for_each_row_and_article() -> None:
         ((three, three, three, shared, shared), [True]),
     ]:
         with pytest.raises(AssertionError, match="one value"):
-            native.features(np.array([0, 0, 1]), of_rows, three[:2], np.array(japanese), native.Scale())
+            native.features(np.array([0, 0, 1]), of_rows, three[:2], np.array(japanese), structures.Scale())
 
 
 @pytest.mark.parametrize("group", [[0, 0, 2], [0, -1, 1], [2**62, 0, 0]])
 def test_a_row_of_an_article_that_is_not_there_is_damage(group: list[int]) -> None:
     three, shared = np.zeros(3, np.float32), np.zeros((3, 6), np.float32)
-    scale = native.Scale(1, 1, 0, 1, 0, 1, (0, 0), (1, 1), 0, 0, 0)
-    with pytest.raises(native.Damaged):
+    scale = structures.Scale(1, 1, 0, 1, 0, 1, (0, 0), (1, 1), 0, 0, 0)
+    with pytest.raises(structures.Damaged):
         native.features(
             np.array(group), (three, three, three, shared, shared), three[:2], np.array([True, False]), scale
         )
@@ -423,9 +423,9 @@ def test_features_of_cosines_that_are_no_number_are_features() -> None:
     n = 500
     odd = np.tile(np.array([0.5, np.nan, np.inf, -np.inf], np.float32), n // 4)
     none, shared = np.zeros(n, np.float32), np.zeros((n, 6), np.float32)
-    scale = native.Scale(1, 1, 0, 1, 0, 1, (0, 0), (1, 1), 0, 0, 0)
+    scale = structures.Scale(1, 1, 0, 1, 0, 1, (0, 0), (1, 1), 0, 0, 0)
     found = native.features(np.arange(n), (none, none, odd, shared, shared), odd, np.ones(n, bool), scale)
-    assert found.shape == (n, native.FEATURES)
+    assert found.shape == (n, structures.FEATURES)
     assert sorted(found[:, 21].tolist(), reverse=True) == pytest.approx([1 / (10 + place) for place in range(n)])
 
 
@@ -654,8 +654,9 @@ def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
 
 
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
-    "kb_tokens": native.Tokens, "kb_part": structures.Part, "kb_corpus": native.Corpus, "kb_question": native.Asked,
-    "kb_way": native.Way, "kb_scale": native.Scale, "kb_forest": native.Forest,
+    "kb_tokens": structures.Tokens, "kb_part": structures.Part, "kb_corpus": structures.Corpus,
+    "kb_question": structures.Asked,
+    "kb_way": structures.Way, "kb_scale": structures.Scale, "kb_forest": structures.Forest,
 }  # fmt: skip
 
 
@@ -663,9 +664,11 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
 def test_python_and_c_agree_on_numbers_and_structures(tmp_path: Path) -> None:
     """Sizes, and where each field begins: a field that moves in one of them is read as another."""
     expected = {
-        "KB_FEATURES": native.FEATURES, "KB_HEAD": native.HEAD, "KB_GRAM": native.GRAM, "KB_ASCII": native.ASCII,
-        "sizeof(kb_text)": 4 * native.TEXT, "sizeof(kb_row)": 4 * native.ROW, "sizeof(kb_piece)": 4 * native.PIECE,
-        "sizeof(kb_match)": native.MATCH.itemsize,
+        "KB_FEATURES": structures.FEATURES, "KB_HEAD": structures.HEAD, "KB_GRAM": structures.GRAM,
+        "KB_ASCII": structures.ASCII,
+        "sizeof(kb_text)": 4 * structures.TEXT, "sizeof(kb_row)": 4 * structures.ROW,
+        "sizeof(kb_piece)": 4 * structures.PIECE,
+        "sizeof(kb_match)": structures.MATCH.itemsize,
     }  # fmt: skip
     for name, structure in STRUCTURES.items():
         expected[f"sizeof({name})"] = ctypes.sizeof(structure)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Question, article_features, background, head_features, own_language_first
 
-from kbsearch import native
+from kbsearch import native, structures
 from kbsearch.confidence import HEAD_NAMES
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.learned import shipped_models
@@ -73,7 +73,7 @@ class Shelf:
         self.samples = [units(random, samples), units(random, samples)]
         step = float(max(np.abs(sample).max(initial=0) for sample in self.samples)) / 127 or 1.0
         codes = [np.rint(sample / np.float32(step)).astype(np.int8) for sample in self.samples]
-        self.corpus = native.Corpus(
+        self.corpus = structures.Corpus(
             [
                 (tokens.opened[0], vectors, titles)
                 for tokens, vectors, titles in zip(self.tokens, self.vectors, self.titles, strict=True)
@@ -81,14 +81,14 @@ class Shelf:
             self.article_of_row, self.japanese, self.group, (codes[0], codes[1], step), (0.3, 0.1), (0.25, 0.2),
         )  # fmt: skip
 
-    def ask(self, *questions: str, vectors: bool = True) -> list[native.Way]:
+    def ask(self, *questions: str, vectors: bool = True) -> list[structures.Way]:
         ways = []
         for number, question in enumerate(questions):
             found = analyse(question)
             words, grams = ({term: 1.0 + len(term) for term in terms.terms} for terms in (found.words, found.grams))
             asked = self.tokens[0].ask(words, grams, (dict.fromkeys(words, 1), dict.fromkeys(grams, 2)))
             vector = units(self.random, 1)[0] if vectors else None
-            ways.append(native.Way(asked, vector, (1.0, 1.0) if number == 0 else (0.5, 1.5)))
+            ways.append(structures.Way(asked, vector, (1.0, 1.0) if number == 0 else (0.5, 1.5)))
         return ways
 
 
@@ -130,7 +130,7 @@ def test_a_row_has_the_best_of_all_ways(seed: int, rows: tuple[int, int], questi
 @pytest.mark.parametrize("row", [-1, 7, 2**40])
 def test_a_proposal_that_is_no_row_is_damage(row: int) -> None:
     shelf = Shelf(1, (7, 0))
-    with pytest.raises(native.Damaged):
+    with pytest.raises(structures.Damaged):
         native.pool(shelf.corpus, shelf.ask("返品"), np.array([3, row]))
 
 
@@ -143,7 +143,7 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     found, scores = native.pool(shelf.corpus, ways, np.flatnonzero(random.random(sum(rows)) < 0.8))
     n, untitled = len(found), int(random.choice([-1, 0]))
     japanese = float(random.choice([0.0, 0.2, 0.21, 1.0]))
-    asking = native.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
+    asking = structures.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
     judged = native.judge(shelf.corpus, ways, asking, found, scores, models.forests)
 
     words, grams, dense, cover, reverse = split(scores, n)
@@ -176,7 +176,7 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     np.testing.assert_array_equal(judged.scores, ordered)
     assert judged.order.tolist() == np.lexsort((numbers, -ordered)).tolist()
     head = head_features(judged.features[first], ordered[first])
-    assert judged.head.shape == (len(HEAD_NAMES),) == (native.HEAD,)
+    assert judged.head.shape == (len(HEAD_NAMES),) == (structures.HEAD,)
     np.testing.assert_allclose(judged.head, head, rtol=1e-5, atol=1e-5)
     assert judged.log_odds == models.confidence.log_odds(judged.head)
 
@@ -185,7 +185,7 @@ def test_without_models_articles_are_described_only() -> None:
     shelf = Shelf(2, (20, 5))
     ways = shelf.ask("送料")
     rows, scores = native.pool(shelf.corpus, ways, np.arange(25))
-    asking = native.Asking(1, 1, 1, 1, 1, -1)
+    asking = structures.Asking(1, 1, 1, 1, 1, -1)
     bare = native.judge(shelf.corpus, ways, asking, rows, scores)
     ranked = native.judge(shelf.corpus, ways, asking, rows, scores, shipped_models().forests)
     np.testing.assert_array_equal(bare.features, ranked.features)
@@ -198,7 +198,7 @@ def test_a_question_without_a_vector_is_not_judged() -> None:
     ways = shelf.ask("送料", vectors=False)
     rows, scores = native.pool(shelf.corpus, ways, np.arange(4))
     with pytest.raises(AssertionError, match="vector"):
-        native.judge(shelf.corpus, ways, native.Asking(1, 1, 1, 1, 1, -1), rows, scores)
+        native.judge(shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), rows, scores)
 
 
 def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
@@ -210,6 +210,6 @@ def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
         (shelf.article_of_row, shelf.japanese, shelf.group[:-1]),
     ):
         with pytest.raises(AssertionError):
-            native.Corpus([part], article_of_row, japanese, group)
+            structures.Corpus([part], article_of_row, japanese, group)
     with pytest.raises(AssertionError):
-        native.Corpus([(part[0], part[1][:-1], part[2])], shelf.article_of_row, shelf.japanese, shelf.group)
+        structures.Corpus([(part[0], part[1][:-1], part[2])], shelf.article_of_row, shelf.japanese, shelf.group)

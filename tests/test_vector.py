@@ -25,7 +25,7 @@ from kbsearch.vector import graph as graph_module
 from kbsearch.vector import part as part_module
 from kbsearch.vector import scan as scan_module
 from kbsearch.vector.codes import RowCodes, write_codes
-from kbsearch.vector.recall import share_found, spread_sample
+from kbsearch.vector.recall import Neighbours, spread_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -597,9 +597,11 @@ def test_the_share_that_is_found_is_the_recall_of_numpy(monkeypatch: pytest.Monk
     at = min(100, rows)
     exact = np.argsort(-(asked @ vectors[of_part].T), axis=1)[:, :at]
     hits = [len(set(neighbours) & set(found)) for neighbours, found in zip(exact, search(asked), strict=True)]
-    assert share_found(vectors, of_part, search) == round(sum(hits) / (at * len(asked)), 4)
-    assert share_found(vectors, of_part, lambda questions: np.full((len(questions), 3), -1)) == 0
-    assert share_found(vectors, of_part, lambda questions: np.tile(np.arange(rows), (len(questions), 1))) == 1
+    neighbours_of = Neighbours.of(vectors, of_part)
+    questions = neighbours_of.questions
+    assert neighbours_of.share(search(questions)) == round(sum(hits) / (at * len(asked)), 4)
+    assert neighbours_of.share(np.full((len(questions), 3), -1)) == 0
+    assert neighbours_of.share(np.tile(np.arange(rows), (len(questions), 1))) == 1
 
 
 @pytest.mark.parametrize("rows", [1, 2, 199, 200, 201, 1000])

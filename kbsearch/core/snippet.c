@@ -18,7 +18,7 @@ typedef struct {
     uint32_t *seen, round;
 } kb_terms;
 
-/* Terms add up in the order of their numbers where `sorted`, for equal windows to weigh the same whatever comes first. */
+/* Terms add up in the order of their numbers, for equal windows to weigh the same whatever comes first. */
 static double weight_of(const kb_terms *terms) {
     double sum = 0;
     for (int64_t i = 0; i < terms->question->n; i++)

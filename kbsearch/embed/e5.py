@@ -13,7 +13,6 @@ Never: batch (see `graph`), or print: ONNX Runtime's log is off, its failures ar
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from kbsearch.embed.convert import EMBEDDING, Converted, checked_body, converted
 from kbsearch.embed.packed import NAME, map_words, unavailable
 from kbsearch.embed.pieces import Rows
 from kbsearch.embed.tokenizer import Tokenizer
+from kbsearch.native import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,13 +71,6 @@ def load(threads: int | None = None, on_convert: Progress | None = None) -> E5Sm
 
 def _unopened(error: Exception) -> EncoderUnavailable:
     return unavailable(f"its converted weights cannot be opened ({error})")
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class E5Small:

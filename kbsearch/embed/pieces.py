@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kbsearch import native
+from kbsearch import native, structures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Rows(ctypes.Structure):
 
         Raises
         ------
-        native.Damaged
+        structures.Damaged
             An id is none of the table's.
         """
         n = len(ids)
@@ -110,7 +110,7 @@ class Rows(ctypes.Structure):
             raise AssertionError(f"{n} tokens, and places for {self.longest}")
         rows, squares = np.empty((n, self.width), np.float32), np.empty(self.width, np.float32)
         if _library().kb_embed(self, _data(ids, np.int32), n, squares.ctypes.data, rows.ctypes.data):
-            raise native.Damaged("a token that the table of words does not have")
+            raise structures.Damaged("a token that the table of words does not have")
         return rows
 
 

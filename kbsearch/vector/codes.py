@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
-from kbsearch.native import Codes, Damaged, nearest
+from kbsearch.native import nearest
+from kbsearch.structures import Codes, Damaged
 from kbsearch.vector.files import blocks_of, map_matrix
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.vector.files import blocks_of
-from kbsearch.vector.recall import AT, share_found, spread_sample
+from kbsearch.vector.recall import AT, Neighbours, least_reach, spread_sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,17 +47,14 @@ def write_graph(file: Path, vectors: FloatArray, rows: RowArray) -> tuple[int, f
     for block in blocks_of(vectors, rows):
         graph.add(block)
     faiss.write_index(graph, str(file))
-    ef, recall, wanted = 0, 0.0, min(AT + _SPARE, len(rows))
-    for ef in _EFS:
+    wanted = min(AT + _SPARE, len(rows))
 
-        def walk(sample: FloatArray, ef: int = max(ef, wanted)) -> RowArray:
-            found: RowArray = graph.search(sample, wanted, params=faiss.SearchParametersHNSW(efSearch=ef))[1]
-            return found
+    def walk(questions: FloatArray, ef: int) -> RowArray:
+        parameters = faiss.SearchParametersHNSW(efSearch=max(ef, wanted))
+        found: RowArray = graph.search(questions, wanted, params=parameters)[1]
+        return found
 
-        recall = share_found(vectors, rows, walk)
-        if recall >= _RECALL:
-            break
-    return ef, recall
+    return least_reach(Neighbours.of(vectors, rows), walk, _EFS, _RECALL)
 
 
 class Graph:
@@ -90,14 +87,11 @@ class Graph:
             return None
         wanted = min(wanted, self._graph.ntotal)
         parameters = faiss.SearchParametersHNSW(efSearch=max(self._ef if thorough else self._ef // 2, wanted))
-        return _found(self._graph.search(query[np.newaxis], wanted, params=parameters))
+        found: RowArray = self._graph.search(query[np.newaxis], wanted, params=parameters)[1][0]
+        return found
 
     def scan(self, query: FloatArray, limit: int, bits: np.ndarray | None) -> RowArray:
         """The same without walking: every code is compared, but those whose bit in ``bits`` is 0."""
         parameters = None if bits is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        return _found(self._codes.search(query[np.newaxis], limit, params=parameters))
-
-
-def _found(answer: tuple[np.ndarray, np.ndarray]) -> RowArray:
-    rows: RowArray = answer[1][0]
-    return rows if rows[-1] >= 0 else rows[rows >= 0]
+        found: RowArray = self._codes.search(query[np.newaxis], limit, params=parameters)[1][0]
+        return found

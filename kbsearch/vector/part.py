@@ -43,7 +43,7 @@ class Allowed:
 
 
 class Derived(Protocol):
-    """An index over the rows of a part, which leads to some of them."""
+    """An index over the rows of a part, which leads to some of them. A short answer may be padded with −1."""
 
     def places(self, query: FloatArray, limit: int, allowed: float, *, thorough: bool) -> RowArray | None:
         """Places near ``query``, more than ``limit`` where a share only is ``allowed``; None where that is too many."""
@@ -105,11 +105,16 @@ class Part:
         share = 1.0 if allowed is None else allowed.count / len(self.rows)
         places = self._derived.places(query, limit, share, thorough=thorough)
         if places is not None:
+            places = _unpadded(places)
             places = places if allowed is None else places[allowed.mask[places]]
             if len(places) >= limit:
                 return self.rows[places]
         if len(every) > _FEW:
             bits = None if allowed is None else allowed.bits
             places = self._derived.scan(query, min(_RESCORED * limit, len(self.rows)), bits)
-            return every if places is None else self.rows[places]
+            return every if places is None else self.rows[_unpadded(places)]
         return every
+
+
+def _unpadded(places: RowArray) -> RowArray:
+    return places if places[-1] >= 0 else places[places >= 0]

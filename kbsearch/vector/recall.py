@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from kbsearch.vector.files import blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["AT", "share_found", "spread_sample"]
+__all__ = ["AT", "Neighbours", "least_reach", "spread_sample"]
 
 AT: Final = 100
 """Of so many exact neighbours the share is taken."""
@@ -26,21 +26,42 @@ def spread_sample(rows: RowArray, size: int) -> RowArray:
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), size), dtype=np.int64)]
 
 
-def share_found(vectors: FloatArray, rows: RowArray, search: Callable[[FloatArray], RowArray]) -> float:
-    """Recall@100 of a search among some ``rows`` of ``vectors``.
+class Neighbours(NamedTuple):
+    """Passages asked as questions, float32 of shape (n, dimension), and places of their nearest rows, (n, up to AT)."""
 
-    ``search`` gives, for questions of shape (n, dimension), places in ``rows``: int64 of shape (n, any).
-    """
-    sample = vectors[spread_sample(rows, _SAMPLE)]
-    at = min(AT, len(rows))
-    best = np.full((len(sample), at), -np.inf, dtype=np.float32)
-    places = np.zeros((len(sample), at), dtype=np.int64)
-    done = 0
-    for block in blocks_of(vectors, rows):
-        scores = np.hstack([best, sample @ block.T])
-        chosen = np.argpartition(scores, scores.shape[1] - at, axis=1)[:, -at:]
-        own = np.where(chosen < at, np.take_along_axis(places, np.minimum(chosen, at - 1), axis=1), chosen - at + done)
-        best, places = np.take_along_axis(scores, chosen, axis=1), own
-        done += len(block)
-    hits = sum(len(np.intersect1d(exact, found)) for exact, found in zip(places, search(sample), strict=True))
-    return round(hits / places.size, 4)
+    questions: FloatArray
+    places: RowArray
+
+    @classmethod
+    def of(cls, vectors: FloatArray, rows: RowArray) -> Neighbours:
+        """Those among some ``rows`` of ``vectors``, by comparing all: done once, however many reaches are tried."""
+        sample = vectors[spread_sample(rows, _SAMPLE)]
+        at = min(AT, len(rows))
+        best = np.full((len(sample), at), -np.inf, dtype=np.float32)
+        places = np.zeros((len(sample), at), dtype=np.int64)
+        done = 0
+        for block in blocks_of(vectors, rows):
+            scores = np.hstack([best, sample @ block.T])
+            chosen = np.argpartition(scores, scores.shape[1] - at, axis=1)[:, -at:]
+            old = np.take_along_axis(places, np.minimum(chosen, at - 1), axis=1)
+            places = np.where(chosen < at, old, chosen - at + done)
+            best = np.take_along_axis(scores, chosen, axis=1)
+            done += len(block)
+        return cls(sample, places)
+
+    def share(self, found: RowArray) -> float:
+        """Recall@100 of places that were found for the questions: int64 of shape (n, any)."""
+        hits = sum(len(np.intersect1d(exact, some)) for exact, some in zip(self.places, found, strict=True))
+        return round(hits / self.places.size, 4)
+
+
+def least_reach(
+    exact: Neighbours, search: Callable[[FloatArray, int], RowArray], reaches: Sequence[int], wanted: float
+) -> tuple[int, float]:
+    """The first reach with which a search finds the share that is wanted, or the last; and the share that it finds."""
+    reach, recall = 0, 0.0
+    for reach in reaches:
+        recall = exact.share(search(exact.questions, reach))
+        if recall >= wanted:
+            break
+    return reach, recall

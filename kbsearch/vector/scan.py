@@ -16,7 +16,7 @@ import numpy as np
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.vector.files import blocks_of
-from kbsearch.vector.recall import AT, share_found, spread_sample
+from kbsearch.vector.recall import AT, Neighbours, least_reach, spread_sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,17 +45,12 @@ def write_scan(file: Path, vectors: FloatArray, rows: RowArray) -> tuple[int, fl
     for block in blocks_of(vectors, rows):
         codes.add(block - centre)
     faiss.write_index(codes, str(file))
-    reach, recall = 0, 0.0
-    for reach in _REACHES:
 
-        def scan(sample: FloatArray, wanted: int = min(reach, len(rows))) -> RowArray:
-            found: RowArray = codes.search(sample, wanted)[1]
-            return found
+    def scan(questions: FloatArray, reach: int) -> RowArray:
+        found: RowArray = codes.search(questions, min(reach, len(rows)))[1]
+        return found
 
-        recall = share_found(vectors, rows, scan)
-        if recall >= _RECALL:
-            break
-    return reach, recall
+    return least_reach(Neighbours.of(vectors, rows), scan, _REACHES, _RECALL)
 
 
 class Scan:
@@ -83,7 +78,7 @@ class Scan:
         if wanted > _MOST:
             return None
         found: RowArray = self._codes.search(query[np.newaxis], min(wanted, self._codes.ntotal))[1][0]
-        return found if found[-1] >= 0 else found[found >= 0]
+        return found
 
     def scan(self, query: FloatArray, limit: int, bits: NDArray[np.uint8] | None) -> RowArray | None:  # noqa: ARG002
         """None: FAISS's fast scan knows no filter, and vectors are compared about as fast."""
