@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench bench-encoder clean
+.PHONY: demo test lint bench bench-encoder bench-snippets clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kbsearch build articles --index indexes/help
@@ -30,6 +30,9 @@ bench: $(VENV)/.installed-bench
 
 bench-encoder: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/encoder.py
+
+bench-snippets: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.snippets --write
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

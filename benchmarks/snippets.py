@@ -6,10 +6,11 @@ Use: ``make bench-snippets``, or ``python -m benchmarks.snippets [--set FILE --a
 text (``also``: others that answer as well). ``--spans`` takes a folder with ``articles/``, ``qrels.tsv`` and a
 ``queries.jsonl`` whose questions have ``answers``.
 
-Each question is asked once. Where the right article is among the first ten, every rule cuts the passage that kbsearch
-shows of it (``snippet_rules.py`` says how); the shares are of these cases. ``passage`` says how often that passage holds
-the answer at all, ``ceiling`` how often whole sentences of so many characters could show it. In a second table the other
-rules have the whole article to choose from. ``--write`` leaves the figures in ``results/snippets.json``.
+Each question is asked once. ``first``: the right article comes first; ``found``: it is among the first ten. For these
+every rule cuts the passage that kbsearch shows of it (``snippet_rules.py`` says how), and the shares are of them.
+``passage`` says how often that passage holds the answer at all, ``ceiling`` how often whole sentences of so many
+characters could show it. In a second table the other rules have the whole article to choose from, where kbsearch
+chooses the passage by itself. ``--write`` leaves the figures in ``results/snippets.json``.
 
 Never: count a case for one rule and not for another.
 """
@@ -21,23 +22,26 @@ import datetime as dt
 import json
 import os
 import platform
+import random
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that `-m benchmarks.snippets` finds its neighbours
 
 from snippet_rules import RULES, ceiling, shows, terms_of
+from speed.machine import commit, cpu
 
 from kbsearch import KnowledgeBase, build
-from kbsearch.judgements import read_judgements, sample
+from kbsearch.judgements import read_judgements
 from kbsearch.markdown import parse_article
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results" / "snippets.json"
@@ -64,9 +68,16 @@ class Case:
 class Outcome:
     """What came of a case.
 
-    ``rank`` is of the right article, 0 where it is not among the first ten; then the rest is empty. ``shown`` says which
-    system shows the answer, given the passage, ``article`` the same given all of the article; ``passage`` whether the
-    passage holds it.
+    Attributes
+    ----------
+    rank
+        Of the right article; 0 where it is not among the first ten, and then there is nothing below.
+    milliseconds
+        For the snippet of one hit.
+    passage
+        Whether the passage that is shown holds an answer.
+    shown, article
+        Which system shows an answer, given that passage or all of the article.
     """
 
     case: Case
@@ -74,8 +85,8 @@ class Outcome:
     milliseconds: float
     snippet: str = ""
     passage: bool = False
-    shown: Mapping[str, bool] | None = None
-    article: Mapping[str, bool] | None = None
+    shown: Mapping[str, bool] = field(default_factory=dict)
+    article: Mapping[str, bool] = field(default_factory=dict)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,24 +97,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--spans", type=Path, metavar="KB_FOLDER")
     parser.add_argument("--index", type=Path, help="ask this one as it is; else one is built in indexes/bench")
     parser.add_argument("--chars", type=int, default=120)
-    parser.add_argument("--limit", type=int, default=10**9, help="questions a language, the same ones every time")
+    parser.add_argument("--limit", type=int, default=10**9, help="at most so many questions, chosen by a fixed seed")
     parser.add_argument("--missed", type=int, default=0, metavar="N", help="show so many that a whole sentence answers")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args(arguments)
-    name, articles = ("sample articles", options.articles)
-    if options.spans:
-        name, articles = options.spans.name, options.spans / "articles"
-    cases = read_spans(options.spans, options.limit) if options.spans else read_set(options.set)[: options.limit]
+    name = options.spans.name if options.spans else "sample"
+    articles = options.spans / "articles" if options.spans else options.articles
+    cases = limited(read_spans(options.spans) if options.spans else read_set(options.set), options.limit)
     index = options.index
     if index is None:
-        index = ROOT / "indexes" / "bench" / name.replace(" ", "-")
+        index = ROOT / "indexes" / "bench" / name
         build(articles, index)
     outcomes = measure(KnowledgeBase.open(index), articles, cases, options.chars)
     report = {**about(), "chars": options.chars, **figures(outcomes)}
     print(json.dumps(report, ensure_ascii=False, indent=1) if options.json else "\n".join(tables(report)))
     for outcome in missed(outcomes)[: options.missed]:
-        print(f"\n{outcome.case.id}  {outcome.case.text}\n  + {outcome.case.answers[0]}\n  - {outcome.snippet}")
+        print(f"\n{outcome.case.id}  {outcome.case.text}", file=sys.stderr)
+        print(f"  + {outcome.case.answers[0]}\n  - {outcome.snippet}", file=sys.stderr)
     if options.write:
         write(name, report)
 
@@ -125,12 +136,11 @@ def read_set(file: Path) -> list[Case]:
     ]
 
 
-def read_spans(folder: Path, limit: int) -> list[Case]:
-    """Read the questions of a folder that have ``answers`` and a relevant article; a sample of each language."""
+def read_spans(folder: Path) -> list[Case]:
+    """Read the questions of a folder that have ``answers`` and a relevant article."""
     lines = (folder / "queries.jsonl").read_text("utf-8").splitlines()
     answers = {str(entry["id"]): entry.get("answers") for entry in map(json.loads, filter(str.strip, lines))}
     judged = read_judgements(folder / "queries.jsonl", folder / "qrels.tsv")
-    with_answer = [query for query in judged if query.relevant and answers[query.id]]
     return [
         Case(
             query.id,
@@ -141,8 +151,15 @@ def read_spans(folder: Path, limit: int) -> list[Case]:
             tuple(answers[query.id] or ()),
             query.filter,
         )
-        for query in sample(with_answer, limit)
+        for query in judged
+        if query.relevant and answers[query.id]
     ]
+
+
+def limited(cases: Sequence[Case], limit: int) -> list[Case]:
+    """At most so many, in their order."""
+    chosen = random.Random(0).sample(range(len(cases)), min(limit, len(cases)))  # noqa: S311 - a sample, no secret
+    return [cases[place] for place in sorted(chosen)]
 
 
 def measure(kb: KnowledgeBase, articles: Path, cases: Iterable[Case], chars: int) -> list[Outcome]:
@@ -196,7 +213,7 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def row(lang: str, kind: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Shares of the outcomes in which the right article was found."""
-    found = [outcome for outcome in outcomes if outcome.shown is not None]
+    found = [outcome for outcome in outcomes if outcome.rank]
     return {
         "lang": lang,
         "kind": kind,
@@ -204,8 +221,8 @@ def row(lang: str, kind: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "found": len(found),
         "first": sum(outcome.rank == 1 for outcome in outcomes),
         "passage": share([outcome.passage for outcome in found]),
-        "shown": {name: share([(outcome.shown or {})[name] for outcome in found]) for name in SYSTEMS},
-        "article": {name: share([(outcome.article or {})[name] for outcome in found]) for name in SYSTEMS[1:]},
+        "shown": {name: share([outcome.shown[name] for outcome in found]) for name in SYSTEMS},
+        "article": {name: share([outcome.article[name] for outcome in found]) for name in SYSTEMS[1:]},
     }
 
 
@@ -216,7 +233,7 @@ def share(flags: Sequence[bool]) -> float | None:
 
 def missed(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Those that whole sentences of the passage would have answered and the snippet does not."""
-    return [outcome for outcome in outcomes if (shown := outcome.shown) and shown["ceiling"] and not shown[OURS]]
+    return [outcome for outcome in outcomes if outcome.rank and outcome.shown["ceiling"] and not outcome.shown[OURS]]
 
 
 def tables(report: Mapping[str, Any]) -> list[str]:
@@ -246,12 +263,10 @@ def percent(value: float | None) -> str:
 
 def about() -> dict[str, Any]:
     """Day, commit, machine and versions."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "commit": commit.stdout.strip(),
-        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "commit": commit(),
+        "machine": {"cpu": cpu(), "cores": os.cpu_count()},
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["about"]
+__all__ = ["about", "commit", "cpu"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = (
@@ -28,10 +28,10 @@ def about() -> dict[str, Any]:
 
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "load": round(os.getloadavg()[0], 2),  # when the run began
         "machine": {
-            "cpu": _cpu(),
+            "cpu": cpu(),
             "cores": os.cpu_count(),
             "memory": psutil.virtual_memory().total,
             "system": f"{platform.system()} {platform.release()}",
@@ -41,7 +41,7 @@ def about() -> dict[str, Any]:
     }
 
 
-def _cpu() -> str:
+def cpu() -> str:
     """Name of the processor, as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -51,7 +51,8 @@ def _cpu() -> str:
     return names[0] if names else platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is checked out, marked where files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
     found = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip()
