@@ -5,7 +5,8 @@ many on one line.
 
 Use: ``RULES[name](text, terms_of(question), 120)``, ``shows(snippet, answers)``, ``ceiling(text, answers, 120)``.
 
-Never: let a rule look at the answer. Only the ceiling does, which is what no rule of whole sentences can pass.
+Never: let a rule look at the answer. Only the ceiling does: no rule of whole sentences can pass it, one that cuts
+inside a sentence may.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def qmd(text: str, terms: Terms, chars: int) -> str:
     counts = [len(terms & terms_of(line)) for line in lines]
     best = counts.index(max(counts))
     shown = flat("\n".join(lines[max(0, best - 1) : best + 3]))
-    return shown if len(shown) <= chars else shown[: max(0, chars - 3)] + "..."
+    return shown if len(shown) <= chars else (shown[: max(0, chars - 3)] + "...")[:chars]
 
 
 def ceiling(text: str, answers: Iterable[str], chars: int) -> str:

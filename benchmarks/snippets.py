@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{outcome.case.id}  {outcome.case.text}", file=sys.stderr)
         print(f"  + {outcome.case.answers[0]}\n  - {outcome.snippet}", file=sys.stderr)
     if options.write:
-        write(name, report)
+        write(RESULTS, name, report)
 
 
 def read_set(file: Path) -> list[Case]:
@@ -272,7 +272,7 @@ def about() -> dict[str, Any]:
     }
 
 
-def write(name: str, report: Mapping[str, Any], file: Path = RESULTS) -> None:
+def write(file: Path, name: str, report: Mapping[str, Any]) -> None:
     """Put the report of one set in the place of its last one; those of other sets stay."""
     reports = json.loads(file.read_text("utf-8")) if file.exists() else {}
     reports[name] = report
