@@ -78,10 +78,12 @@ def test_an_entry_has_the_keys_that_are_read_and_no_other() -> None:
         assert all(value == value.strip() for name, value in judgement.items() if name != "also"), judgement["id"]
 
 
-def test_every_article_is_published_and_in_the_language_of_the_question(articles: dict[str, Article]) -> None:
+def test_every_article_is_served_on_any_day_and_in_the_language_of_the_question(articles: dict[str, Article]) -> None:
     for judgement in JUDGEMENTS:
         article = articles[judgement["article"]]
         assert (article.status, article.lang) == ("published", judgement["lang"]), judgement["id"]
+        assert article.valid_from is None, judgement["id"]
+        assert article.valid_until is None or article.valid_until.year == 2099, judgement["id"]
     collections = Counter(articles[judgement["article"]].path.split("/")[0] for judgement in JUDGEMENTS)
     assert collections.keys() == {"shop", "handbook"}
     assert min(collections.values()) >= 50
