@@ -35,15 +35,17 @@ from kbsearch.learned import shipped_models
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
+from kbsearch.quotable import MOST_ROWS, Quotable
+from kbsearch.quotes import QuoteWriter
 from kbsearch.results import BuildReport
 from kbsearch.rows import Texts, analyse_rows, make_rows
-from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
+from kbsearch.units import VERSION as UNITS
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from kbsearch.learned import Models
     from kbsearch.model import Encoder, FloatArray, Progress
     from kbsearch.rows import Row
-    from kbsearch.store import Draft
+    from kbsearch.store import Draft, Files
     from kbsearch.synonyms import Rules
 
     _Parse = Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]]
@@ -73,6 +75,7 @@ def build(
     weights: Weights | None = None,
     languages: Sequence[str] = (),
     synonyms: Path | str | None = None,
+    sentences: bool | None = None,
     models: Models | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -97,6 +100,9 @@ def build(
     synonyms
         File of words that mean the same, see :mod:`kbsearch.synonyms`; without one, ``synonyms.txt`` in the folder of
         articles where there is such a file.
+    sentences
+        Whether to encode every sentence, so that a snippet is chosen by its meaning; that takes as long as encoding the
+        passages. By default up to 200,000 passages.
     models
         Other learned models than the shipped ones, for who measures them; give :class:`KnowledgeBase` the same.
     progress
@@ -117,7 +123,7 @@ def build(
     model = load_encoder(encoder, threads=jobs, on_convert=lambda _, done, total: tell("convert", done, total))
     models = models or shipped_models()
     rules = read_synonyms(Path(articles), synonyms)
-    recipe = _recipe(model, weights, default_lang, models, rules)
+    recipe = _recipe(model, weights, default_lang, models, rules, str(sentences))
 
     def parse(raw: bytes, path: str) -> tuple[Article, tuple[ArticleWarning, ...]]:
         return parse_article(
@@ -139,7 +145,7 @@ def build(
     with store.writing() as draft:
         with clock.stage("compare"):
             published = open_published(store)
-        job = _Job(draft, model, encoder, models, recipe, weights, rules, parse, tell, clock)
+        job = _Job(draft, model, encoder, models, recipe, weights, rules, sentences, parse, tell, clock)
         names = _compare(digests, {} if published is None else published.files)
         if full:  # the report still says what changed; nothing is taken over
             store.journal.unlink(missing_ok=True)
@@ -177,6 +183,7 @@ class _Job:
     recipe: Recipe
     weights: Weights
     rules: Rules
+    sentences: bool | None
     parse: _Parse
     tell: Progress
     clock: _Clock
@@ -194,7 +201,9 @@ class _Job:
         rows, journal = make_rows(articles), self._journal()
         known = Known(model.dimension, [journal.known, *previous.vectors])
         reused = sum(row.key in known for row in rows)
-        with Encoding(Texts(rows, articles), model, known, journal) as encoding:
+        units = Known(model.dimension, [journal.known, *previous.vectors, *previous.unit_vectors])
+        quotable = self._quotable(rows, articles, draft.files)
+        with Encoding(Texts(rows, articles), model, known, journal, (quotable, units)) as encoding:
             # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
@@ -210,6 +219,7 @@ class _Job:
         # 5. The vectors to disk.
         with clock.stage("write"):
             tell("write", 0, 1)
+            quotable.write_vectors(units, model.dimension)
             dense, statistics = write_dense(draft.files, written, known, model.dimension)
             manifest = {
                 "fingerprints": asdict(self.recipe),
@@ -254,16 +264,31 @@ class _Job:
             return None
         journal, new = self._journal(), [0, 0]
 
-        def encode(texts: Mapping[str, str]) -> Known:
+        def encode(texts: Mapping[str, str], rows: Sequence[Row]) -> Known:
+            files, dimension = draft.files.delta, self.model.dimension
             with clock.stage("encode"):
-                known = Known(self.model.dimension, [journal.known, *plan.vectors()])
-                new[0] = encode_texts(texts, self.model, known, journal, tell)
+                vectors = plan.vectors()
+                known = Known(dimension, [journal.known, *vectors])
+                units = Known(dimension, [journal.known, *vectors, *published.unit_vectors()])
+                quotable = self._quotable(rows, articles, files, published.files_of_base)
+                new[0] = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
+                quotable.write_vectors(units, dimension)
             return known
 
         with clock.stage("write"):
             files = draft.build_on(published.generation)
             manifest = plan.write(files, articles, self.weights, digests, checked, encode, tell)
         return manifest, journal, checked, new[0], manifest["counts"]["passages"] - new[0]
+
+    def _quotable(
+        self, rows: Sequence[Row], articles: Sequence[Article], files: Files, base: Files | None = None
+    ) -> Quotable:
+        """What may be quoted; a delta's sentences are encoded if those of its base are."""
+        if base is not None:
+            has_vectors = base.quotes.joinpath("codes.npy").exists()
+        else:
+            has_vectors = len(rows) <= MOST_ROWS if self.sentences is None else self.sentences
+        return Quotable(rows, articles, QuoteWriter(files.quotes), self.model.count_tokens, has_vectors=has_vectors)
 
     def _journal(self) -> Journal:
         return Journal(self.draft.journal, self.model.fingerprint, self.model.dimension)
@@ -335,15 +360,18 @@ def _counts(articles: Sequence[Article], rows: Sequence[Row]) -> dict[str, int]:
     return {"articles": len(articles), "served": served, "passages": len(rows)}
 
 
-def _recipe(model: Encoder, weights: Weights, default_lang: str, models: Models, rules: Rules) -> Recipe:
+def _recipe(
+    model: Encoder, weights: Weights, default_lang: str, models: Models, rules: Rules, sentences: str
+) -> Recipe:
     return Recipe(
         parser=f"{VERSION} target {TARGET_TOKENS}",
-        analyser=f"{fingerprint()} sentences/{SENTENCES}",
+        analyser=f"{fingerprint()} units/{UNITS}",
         encoder=model.fingerprint,
         weights=" ".join(f"{name} {value}" for name, value in asdict(weights).items()),
         languages=default_lang,
         models=models.fingerprint,
         synonyms=hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:16] if rules else "none",
+        sentences=sentences,
     )
 
 

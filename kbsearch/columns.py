@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["let_go", "load_column", "save_column"]
 
-Number = TypeVar("Number", np.uint32, np.int32, np.int64, np.bool_)
+Number = TypeVar("Number", np.uint32, np.uint16, np.int32, np.int64, np.float32, np.bool_)
 
 
 def save_column(file: Path, values: NDArray[Number]) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kbsearch.known import Known
     from kbsearch.model import Article, ArticleWarning, Progress, Weights
     from kbsearch.previous import Published
+    from kbsearch.rows import Row
     from kbsearch.store import Files
 
 __all__ = ["Plan", "plan_delta"]
@@ -107,14 +108,14 @@ class Plan:
         weights: Weights,
         digests: Mapping[str, str],
         warnings: Sequence[ArticleWarning],
-        encode: Callable[[Mapping[str, str]], Known],
+        encode: Callable[[Mapping[str, str], Sequence[Row]], Known],
         tell: Progress,
     ) -> dict[str, Any]:
         """Write the parts; returns the manifest, to be published."""
         manifest = self.published.manifest
         base = _base_counts(self.published)
         rows = make_rows(articles)
-        known = encode(Texts(rows, articles))
+        known = encode(Texts(rows, articles), rows)
         removed = self.removed
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)

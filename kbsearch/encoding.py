@@ -10,11 +10,13 @@ Never: call the caller's progress from another thread than the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -32,6 +34,22 @@ class _StoppedError(Exception):
     """The build has ended before the encoding has."""
 
 
+class _Both(Mapping[str, str]):
+    """Texts of either, by key."""
+
+    def __init__(self, first: Mapping[str, str], second: Mapping[str, str]) -> None:
+        self._first, self._second = first, second
+
+    def __getitem__(self, key: str) -> str:
+        return self._first[key] if key in self._first else self._second[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._first, (key for key in self._second if key not in self._first))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Encoding:
     """Encodes what is not known yet, from now on; see the module.
 
@@ -43,19 +61,33 @@ class Encoding:
         The journal is written by the background only, until :meth:`finish`.
     known
         Vectors that need not be encoded again; the journal is a part of it.
+    more
+        Other texts, with the vectors that do for them.
 
     Attributes
     ----------
     new
-        How many texts are not known.
+        How many of ``texts`` are not known.
     """
 
-    def __init__(self, texts: Mapping[str, str], encoder: Encoder, known: Known, journal: Journal) -> None:
-        self._missing = [key for key in texts if key not in known]
-        self._missing.sort(key=lambda key: len(texts[key]))  # texts of one length share a batch without padding
-        self._texts, self._encoder, self._journal = texts, encoder, journal
-        self._done, self._stopped = 0, False
-        self.new = len(self._missing)
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        encoder: Encoder,
+        known: Known,
+        journal: Journal,
+        more: tuple[Mapping[str, str], Known] | None = None,
+    ) -> None:
+        missing = [key for key in texts if key not in known]
+        self.new = len(missing)
+        self._texts: Mapping[str, str] = texts
+        if more is not None:
+            wanted = set(missing)
+            missing += [key for key in more[0] if key not in more[1] and key not in wanted]
+            self._texts = _Both(texts, more[0])
+        missing.sort(key=lambda key: len(self._texts[key]))  # texts of one length share a batch without padding
+        self._missing, self._encoder, self._journal = missing, encoder, journal
+        self._done, self._stopped, self._all = 0, False, len(missing)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kbsearch-build")
         self._running = self._pool.submit(self._run)
 
@@ -72,14 +104,14 @@ class Encoding:
         Raises what the encoder or the disk raised.
         """
         while not wait([self._running], _LOOK).done:
-            tell("encode", self._done, self.new)
+            tell("encode", self._done, self._all)
         self._running.result()
-        if self.new:
-            tell("encode", self._done, self.new)
+        if self._all:
+            tell("encode", self._done, self._all)
         self._texts, self._missing = {}, []
 
     def _run(self) -> None:
-        for start in range(0, self.new, _AT_ONCE):
+        for start in range(0, self._all, _AT_ONCE):
             keys = self._missing[start : start + _AT_ONCE]
             encoded = self._encoder.encode_passages([self._texts[key] for key in keys], self._count)
             self._journal.append(keys, encoded)
@@ -96,8 +128,9 @@ def encode_texts(
     known: Known,
     journal: Journal,
     tell: Progress,
+    more: tuple[Mapping[str, str], Known] | None = None,
 ) -> int:
     """The same at once; returns how many of the texts are new."""
-    with Encoding(texts, encoder, known, journal) as encoding:
+    with Encoding(texts, encoder, known, journal, more) as encoding:
         encoding.finish(tell)
         return encoding.new

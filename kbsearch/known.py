@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     _Read = Callable[[int, FloatArray], None]
 
-__all__ = ["InFile", "InMemory", "Known"]
+__all__ = ["InCodes", "InFile", "InMemory", "Known"]
 
 
 class InFile:
@@ -94,6 +94,37 @@ class InMemory:
         yield read
 
 
+class InCodes:
+    """Vectors as :class:`kbsearch.quotes.QuoteWriter` keeps them: 8 bits a number, and a scale."""
+
+    def __init__(self, folder: Path) -> None:
+        names = ("codes", "scales", "keys")
+        if not (folder / "codes.npy").exists():
+            self._codes, self._scales, keys = (
+                np.empty((0, 0), np.int8),
+                np.empty(0, np.float32),
+                np.empty((0, 32), np.uint8),
+            )
+        else:
+            self._codes, self._scales, keys = (map_array(folder / f"{name}.npy") for name in names)
+        if (
+            not len(self._codes) == len(self._scales) == len(keys)
+            or keys.dtype != np.uint8
+            or self._codes.dtype != np.int8
+        ):
+            raise IndexCorrupt(folder, "codes, scales and keys of the same units", "others")
+        self.places = {key.tobytes().hex(): place for place, key in enumerate(keys)}
+
+    @contextmanager
+    def opened(self) -> Iterator[_Read]:
+        """As :meth:`InFile.opened`."""
+
+        def read(place: int, vector: FloatArray) -> None:
+            vector[:] = self._codes[place] * self._scales[place]
+
+        yield read
+
+
 class Known:
     """All vectors that a build need not compute, or has computed.
 
@@ -105,7 +136,7 @@ class Known:
         Of those that know a key, the first is asked.
     """
 
-    def __init__(self, dimension: int, parts: Sequence[InFile | InMemory]) -> None:
+    def __init__(self, dimension: int, parts: Sequence[InFile | InMemory | InCodes]) -> None:
         self._dimension, self._parts = dimension, parts
 
     def __contains__(self, key: str) -> bool:

@@ -29,7 +29,9 @@ from kbsearch.structures import (
     I64,
     MATCH,
     PER_ROW,
-    WINDOW,
+    QUOTE,
+    SPAN,
+    SPANS,
     Address,
     Asked,
     Asking,
@@ -39,6 +41,8 @@ from kbsearch.structures import (
     Forest,
     Long,
     Models,
+    Quotes,
+    Quoting,
     Scale,
     Tokens,
     Way,
@@ -64,13 +68,13 @@ __all__ = [
     "nearest",
     "opened",
     "pool",
+    "quote_articles",
     "trees",
     "usable_cores",
-    "windows",
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 2
+VERSION: Final = 3
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -151,22 +155,42 @@ def matches(tokens: Tokens, asked: Asked, rows: RowArray, room: int) -> tuple[ND
     return found[:count], ends
 
 
-def windows(
-    tokens: Tokens, asked: Asked, rows: RowArray, limit: int, room: int
-) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """What is shown of the bodies of rows, see :mod:`kbsearch.snippet`: dtype ``WINDOW``, and all marks, shape (m, 2).
+def quote_articles(
+    tokens: Tokens,
+    quotes: Quotes,
+    asked: Asked,
+    vector: FloatArray | None,
+    rows: RowArray,
+    ends: RowArray,
+    how: Quoting,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
+    """What to quote of n articles, see :mod:`kbsearch.quotes`.
 
-    ``limit`` is the number of characters, ``room`` what is left of it beside two ellipses.
+    Parameters
+    ----------
+    rows, ends
+        The rows of all articles, best first in each, and where those of each end.
+
+    Returns
+    -------
+    quotes : QUOTE, shape (n,)
+    spans : SPAN, of all articles one after another
+    marks : int32, shape (m, 3)
+        Row, first and one-past-last character.
     """
-    shown, space = np.empty(len(rows), WINDOW), _MARKS_PER_ROW * (len(rows) + 1)
+    n, space = len(ends), _MARKS_PER_ROW * (len(rows) + 1)
+    found, spans = np.zeros(n, QUOTE), np.empty(n * SPANS, SPAN)
+    if vector is not None and quotes.codes and len(vector) != quotes.width:
+        raise AssertionError(f"a vector of {quotes.width} numbers, not {len(vector)}")
     while True:
-        marks = np.empty((space, 2), np.int32)
-        count = _library().kb_windows(
-            tokens, asked, address(rows, I64), len(rows), limit, room, shown.ctypes.data, marks.ctypes.data, space
-        )
+        marks = np.empty((space, 3), np.int32)
+        count = _library().kb_quote_articles(
+            tokens, quotes, asked, None if vector is None else address(vector, F32), address(rows, I64),
+            address(ends, I64), n, how, found.ctypes.data, spans.ctypes.data, marks.ctypes.data, space,
+        )  # fmt: skip
         _check(count)
         if count < space or space > _MOST_MARKS:
-            return shown, marks[:count]
+            return found, spans[: found["spans"][-1] if n else 0], marks[:count]
         space *= 8
 
 
@@ -410,7 +434,9 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )
-    library.kb_windows.argtypes = (tokens, asked, Address, *(Long,) * 3, Address, Address, Long)
-    for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_windows"):
+    library.kb_quote_articles.argtypes = (
+        tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), *(Address,) * 3, Long,
+    )  # fmt: skip
+    for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_quote_articles"):
         getattr(library, name).restype = Long
     return library

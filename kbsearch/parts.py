@@ -19,6 +19,7 @@ from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
+from kbsearch.quotes import QuoteIndex
 from kbsearch.tokens import TokenDelta, TokenIndex, term_id
 from kbsearch.vector import DenseReport, VectorDelta, VectorIndex, map_vectors
 from kbsearch.vocabulary import Vocabulary
@@ -94,6 +95,15 @@ class Parts:
         return TokenIndex(
             files.tokens, self._base_rows, TokenDelta(delta, removed["passages"], (removed["words"], removed["grams"]))
         )
+
+    @cached_property
+    def quotes(self) -> QuoteIndex:
+        """What of each row may be quoted."""
+        files, spread = self._files(), self._generation.manifest["cosines"]["spread"]
+        if self._delta is None:
+            return QuoteIndex(files.quotes, self._base_rows, spread)
+        delta = QuoteIndex(files.delta.quotes, self._delta["passages"], spread)
+        return QuoteIndex(files.quotes, self._base_rows, spread, delta)
 
     @cached_property
     def vectors(self) -> VectorIndex:

@@ -12,7 +12,7 @@ from kbsearch.arrays import HEADERS
 from kbsearch.content import Content
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
-from kbsearch.known import InFile, InMemory
+from kbsearch.known import InCodes, InFile, InMemory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +34,7 @@ class Recipe:
     languages: str
     models: str
     synonyms: str
+    sentences: str
 
 
 class Published:
@@ -78,6 +79,11 @@ class Published:
             asked = InMemory(probes["keys"].tolist(), probes["vectors"])
         return [*self.delta_vectors(), asked, *own]
 
+    def unit_vectors(self) -> Sequence[InCodes]:
+        """Those of sentences, as exact as they are kept."""
+        files = self.files_of_base
+        return [InCodes(each.quotes) for each in ((files.delta, files) if self._has_delta else (files,))]
+
     def delta_vectors(self) -> Sequence[InFile]:
         """Those of the delta alone."""
         if not self._has_delta:
@@ -101,6 +107,7 @@ class Previous:
     articles: dict[str, Article] = field(default_factory=dict)
     warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
     vectors: Sequence[InFile | InMemory] = ()
+    unit_vectors: Sequence[InCodes] = ()
 
 
 def open_published(store: Store) -> Published | None:
@@ -120,7 +127,7 @@ def load_previous(published: Published | None, recipe: Recipe) -> Previous:
     try:
         previous, found = Previous(published.files), published.recipe
         if found.encoder == recipe.encoder:
-            previous.vectors = published.vectors()
+            previous.vectors, previous.unit_vectors = published.vectors(), published.unit_vectors()
         if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
             return previous  # the files must be parsed again: their passages may be cut elsewhere
         previous.articles = {article.path: article for article in published.content.articles()}

@@ -36,14 +36,59 @@ Outcome = Literal["answer", "choose", "hand_over"]
 
 
 @dataclass(frozen=True, slots=True)
-class Snippet:
-    """A short text from a passage and the places in it that matched.
+class Note:
+    """Something that a snippet leaves out although it belongs to what it shows.
 
-    ``marks`` are (first, one past last) character offsets into ``text``, ascending, not touching each other.
+    Attributes
+    ----------
+    kind
+        ``"steps"``: other steps of the list; ``"restriction"``: an exception or a condition; ``"warning"``: a warning
+        that follows.
+    first, last, shown, total
+        Of steps: the first and the last that are shown, how many are, and how many there are.
+    """
+
+    kind: str
+    first: int = 0
+    last: int = 0
+    shown: int = 0
+    total: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The note as JSON."""
+        steps = {"first": self.first, "last": self.last, "shown": self.shown, "total": self.total}
+        return {"kind": self.kind, **(steps if self.kind == "steps" else {})}
+
+
+class Piece(NamedTuple):
+    """Where a part of a snippet comes from: a span of a row's text, with the marks in it, in that text's offsets."""
+
+    row: int
+    start: int
+    end: int
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """The sentences of an article that answer, and the places in them that matched.
+
+    Attributes
+    ----------
+    text
+        On one line; parts that do not follow each other are joined by ``" … "``, notes stand in brackets at the end.
+    marks
+        (first, one past last) character offsets into ``text``, ascending, not touching each other.
+    pieces
+        The parts where they come from.
+    notes
+        What belongs to it and is left out.
     """
 
     text: str
     marks: tuple[tuple[int, int], ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class PassageHit(NamedTuple):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kbsearch.embed import text_key
-from kbsearch.sentences import sentences
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def analyse_rows(
         if not tokens.knows(text):
             found = analyse(text)
             words, grams = (found.words.terms, found.words.spans), (found.grams.terms, found.grams.spans)
-            tokens.add_text(text, words, grams, sentences(text))
+            tokens.add_text(text, words, grams)
         return text
 
     for done, row in enumerate(rows, start=1):

@@ -17,9 +17,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import threading
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
@@ -32,9 +30,10 @@ from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
 from kbsearch.retrieve import Query, Ranked, RankedArticle, RankedRow, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
-from kbsearch.snippet import DEFAULT_CHARS, make_snippet, room_of
+from kbsearch.snippet import DEFAULT_CHARS, make_snippet, note_sizes, says_notes
 from kbsearch.store import Store
 from kbsearch.turns import Turns
+from kbsearch.units import wants_number, wants_rule
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -42,10 +41,14 @@ if TYPE_CHECKING:
 
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter, PassageRow
+    from kbsearch.quotes import Quotation
     from kbsearch.results import Outcome, Reason
     from kbsearch.snapshot import Asked
 
 __all__ = ["KnowledgeBase"]
+
+_QUOTED_ROWS: Final = 3
+"""Passages of an article that a snippet is quoted from."""
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
 
@@ -252,17 +255,18 @@ def _present(
     reasons: Mapping[int, tuple[Reason, ...]],
     laps: Laps,
 ) -> tuple[Hit, ...]:
-    """Fetch the page that is shown, in one go, and cut its snippets."""
+    """Fetch the page that is shown, in one go, and quote it."""
+    quoted = [[ranked.row for ranked in article.rows[:_QUOTED_ROWS]] for article in articles]
     passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
     laps.end("fetch")
-    first = np.array([article.rows[0].row for article in articles], dtype=np.int64)
-    asked = _asked_anyhow(snapshot, query).terms
-    windows = snapshot.tokens.windows(asked, first, snippet_chars, room_of(snippet_chars))
+    quotations = _quotations(snapshot, query, articles, quoted, snippet_chars)
     hits = []
-    for number, (article, window) in enumerate(zip(articles, windows, strict=True), start=1):
+    for number, (article, quotation) in enumerate(zip(articles, quotations, strict=True), start=1):
         ranked = article.rows[0]
-        best = passages[ranked.row]
-        snippet = make_snippet(best.text, window, snippet_chars)
+        best = passages[quotation.row if quotation.spans else ranked.row]
+        texts = {row: passages[row].text for row in quoted[number - 1]}
+        is_japanese = bool(snapshot.is_japanese[article.number])
+        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
@@ -272,6 +276,23 @@ def _present(
         )  # fmt: skip
     laps.end("snippet")
     return tuple(hits)
+
+
+def _quotations(
+    snapshot: Snapshot, query: Query, articles: Sequence[RankedArticle], rows: Sequence[Sequence[int]], limit: int
+) -> list[Quotation]:
+    """What is quoted of each article; the notes of both languages have their own lengths, so each is asked by itself."""
+    asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
+    wants = wants_number(query.text), wants_rule(query.text)
+    found: dict[int, Quotation] = {}
+    languages = snapshot.is_japanese[[article.number for article in articles]].tolist() if articles else []
+    for is_japanese in dict.fromkeys(languages):
+        places = [place for place, language in enumerate(languages) if language == is_japanese]
+        some = [rows[place] for place in places]
+        sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
+        quotations = snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, some, limit, sizes, wants)
+        found.update(zip(places, quotations, strict=True))
+    return [found[place] for place in range(len(articles))]
 
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:

@@ -1,9 +1,8 @@
 """Where sentences end, as the language ends them.
 
-。！？ with what closes behind them; a full stop before white space, never inside a number; and line ends, so that a
-list item or a table row is a sentence.
-
-Never: change what comes out without raising ``VERSION``; an index keeps the places.
+。！？ with what closes behind them, but not where the sentence goes on (「はい。」と答えた) and not inside brackets; a full
+stop, ! or ? before white space, but not behind an abbreviation; and line ends, so that a list item or a table row is a
+sentence.
 """
 
 from __future__ import annotations
@@ -11,19 +10,32 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MOST_CHARS", "VERSION", "sentences"]
+__all__ = ["MOST_CHARS", "sentences"]
 
-VERSION: Final = 1
 MOST_CHARS: Final = 20_000
 """Characters of a text that are looked at; only a giant code fence has more."""
 
 Span = tuple[int, int]
 """First and one-past-last character."""
 
-_SENTENCE: Final = re.compile(
-    r"[^\n]*?(?:(?:[。！？!?]|．(?!\d))+[」』）)\]】”\"']*|\.[)\]”\"']*(?=\s)|(?=\n)|$)[^\S\n]*", re.MULTILINE
+_CLOSERS: Final = "」』）)\\]】〉》”’\"'"
+_END: Final = re.compile(
+    rf"(?:[。！？]+|．(?!\d)|[!?]+(?=[{_CLOSERS}\s]|$)|\.(?=[{_CLOSERS}]*(?:\s|$)))[{_CLOSERS}]*|\n|$", re.MULTILINE
 )
-_MARKER: Final = re.compile(r"[0-9０-９]{1,9}[.．)）]|[-*+・]")
+# Behind a closed quotation the sentence goes on with a particle. Some particles also begin words that begin a sentence.
+_GOES_ON: Final = re.compile(
+    r"と|って|を|は(?!い)|が|の(?!ち)|に(?!も)|も(?!し|っと|ちろん|う)|や|など|から|まで|より|で(?!は|も|すが|すから)|、|。"
+)
+_IN_BRACKETS: Final = re.compile(r"（[^（）\n]*）|\([^()\n]*\)")
+_ABBREVIATION: Final = re.compile(
+    r"(?:^|[\s(\[“\"'（])(?:(?:[Mm]r|[Mm]rs|[Mm]s|[Dd]r|[Pp]rof|[Ss]t|[Nn]os?|[Vv]s|e\.g|i\.e|cf|[Aa]pprox|[Ff]ig|[Vv]ol"
+    r"|[Ii]ncl|[Ee]xcl|[Ee]xt|[Tt]el|[Mm]in|[Mm]ax|[Ee]st|[Aa]rt|[Ss]ec|[Pp]p?)|[A-Z])\.$"
+)
+_MAY_END: Final = re.compile(
+    r"(?:etc|[ap]\.m|Inc|Ltd|Co|Corp|U\.S|U\.K|Ph\.D|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
+)
+_LONGEST_ABBREVIATION: Final = 8
+_MARKER: Final = re.compile(r"[0-9０-９]{1,9}[.．)）]|[①-⑳]|[-*+・•]")
 
 
 def sentences(text: str) -> list[Span]:
@@ -31,15 +43,38 @@ def sentences(text: str) -> list[Span]:
 
     The marker of a list item belongs to what stands behind it on its line.
     """
+    text = text[:MOST_CHARS]
+    brackets = [match.span() for match in _IN_BRACKETS.finditer(text)] if "（" in text or "(" in text else []
     spans: list[Span] = []
-    for match in _SENTENCE.finditer(text[:MOST_CHARS]):
-        start, end = match.span()
-        while start < end and text[start].isspace():
+    begin = inside = 0
+    for match in _END.finditer(text):
+        at, end = match.span()
+        while inside < len(brackets) and brackets[inside][1] < end:
+            inside += 1
+        in_brackets = inside < len(brackets) and brackets[inside][0] < at and end < brackets[inside][1]
+        if text[at : at + 1] not in {"\n", ""} and (in_brackets or _goes_on(text, at, end)):
+            continue
+        start, stop = begin, end
+        begin = end
+        while start < stop and text[start].isspace():
             start += 1
-        while start < end and text[end - 1].isspace():
-            end -= 1
-        if start < end and spans and _MARKER.fullmatch(text, *spans[-1]) and "\n" not in text[spans[-1][1] : start]:
-            spans[-1] = (spans[-1][0], end)
-        elif start < end:
-            spans.append((start, end))
+        while start < stop and text[stop - 1].isspace():
+            stop -= 1
+        if start < stop and spans and _MARKER.fullmatch(text, *spans[-1]) and "\n" not in text[spans[-1][1] : start]:
+            spans[-1] = (spans[-1][0], stop)
+        elif start < stop:
+            spans.append((start, stop))
     return spans
+
+
+def _goes_on(text: str, at: int, end: int) -> bool:
+    """Whether what looks like an end is none."""
+    if text[at] != ".":
+        return text[end - 1] in _CLOSERS and bool(_GOES_ON.match(text, end))
+    behind = text[end : end + 2].lstrip()
+    if behind[:1].islower():
+        return True
+    before = text[max(0, at - _LONGEST_ABBREVIATION) : at + 1]
+    if _ABBREVIATION.search(before):
+        return True
+    return bool(_MAY_END.search(before)) and not behind[:1].isupper() and behind != ""

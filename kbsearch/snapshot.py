@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
 from kbsearch.parts import Parts
-from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
+from kbsearch.units import VERSION as UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from kbsearch import structures
     from kbsearch.model import Encoder, Filter, FloatArray
+    from kbsearch.quotes import QuoteIndex
     from kbsearch.store import Generation
     from kbsearch.tokens import TokenIndex
     from kbsearch.vector import Restriction, VectorIndex
@@ -63,7 +64,7 @@ class Snapshot:
     def __init__(self, generation: Generation, encoder: Encoder | None = None) -> None:
         if encoder is not None:
             self.encoder = encoder
-        found, wanted = generation.manifest["fingerprints"]["analyser"], f"{fingerprint()} sentences/{SENTENCES}"
+        found, wanted = generation.manifest["fingerprints"]["analyser"], f"{fingerprint()} units/{UNITS}"
         if found != wanted:
             raise IndexIncompatible("text analyser", found, wanted)
         self.generation = generation
@@ -95,6 +96,11 @@ class Snapshot:
     def tokens(self) -> TokenIndex:
         """Terms of each row."""
         return self.parts.tokens
+
+    @cached_property
+    def quotes(self) -> QuoteIndex:
+        """What of each row may be quoted."""
+        return self.parts.quotes
 
     @cached_property
     def vectors(self) -> VectorIndex:

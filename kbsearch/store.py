@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"
@@ -120,6 +120,11 @@ class Files:
     def tokens(self) -> Path:
         """The folder of the terms of all rows; see :mod:`kbsearch.tokens`."""
         return self.folder / "tokens"
+
+    @property
+    def quotes(self) -> Path:
+        """The folder of what of each row may be quoted; see :mod:`kbsearch.quotes`."""
+        return self.folder / "quotes"
 
     @property
     def vocabulary(self) -> Path:

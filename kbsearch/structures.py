@@ -28,9 +28,12 @@ __all__ = [
     "MATCH",
     "PER_ROW",
     "PIECE",
+    "QUOTE",
     "ROW",
+    "SPAN",
+    "SPANS",
     "TEXT",
-    "WINDOW",
+    "UNIT",
     "Address",
     "Asked",
     "Asking",
@@ -40,6 +43,8 @@ __all__ = [
     "Forest",
     "Long",
     "Models",
+    "Quotes",
+    "Quoting",
     "Scale",
     "Tokens",
     "Way",
@@ -58,15 +63,22 @@ ASCII: Final = 2
 """Flag of a term in Latin letters or digits."""
 MATCH: Final = np.dtype([("start", np.int32), ("end", np.int32), ("term", np.int32)])
 """First and one-past-last character of a place, and the place of its term in the question."""
-WINDOW: Final = np.dtype(
-    [("start", np.int32), ("end", np.int32), ("before", np.int32), ("after", np.int32), ("marks", np.int64)]
+UNIT: Final = 6
+"""Numbers of a unit: first and one-past-last character, flags, number of a step, number of steps, tokens."""
+QUOTE: Final = np.dtype(
+    [("row", np.int64), ("spans", np.int64), ("marks", np.int64)]
+    + [(name, np.int32) for name in ("notes", "first", "last", "steps", "total", "tokens")]
 )
-"""First and one-past-last character, whether something of its first and last sentence is cut, the end of its marks."""
+"""Row of the best sentence, ends of the spans and of the marks, notes, steps shown, tokens; see ``core/core.h``."""
+SPAN: Final = np.dtype([("row", np.int64), *((name, np.int32) for name in ("start", "end", "before", "after"))])
+"""Row, first and one-past-last character, and whether something of its first and last sentence is cut."""
+SPANS: Final = 32
+"""At most so many spans of an article."""
 
 _LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 I8, I32, I64 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64)
-U32, U8 = np.dtype(np.uint32), np.dtype(np.uint8)
+U32, U16, U8 = np.dtype(np.uint32), np.dtype(np.uint16), np.dtype(np.uint8)
 BOOL = np.dtype(np.bool_)
 Address = ctypes.c_void_p
 Long = ctypes.c_int64
@@ -80,16 +92,16 @@ class Tokens(ctypes.Structure):
     """``kb_tokens``: the open arrays of :mod:`kbsearch.tokens`, which says what they are."""
 
     _ARRAYS: Final = {
-        "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "sentences": np.uint16, "texts": np.uint32,
-        "rows": np.uint32, "parts": np.uint32,
+        "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "texts": np.uint32, "rows": np.uint32,
+        "parts": np.uint32,
     }  # fmt: skip
-    _COUNTS: Final = ("n_tokens", "n_places", "n_texts", "n_rows", "n_parts")
+    _COUNTS: Final = ("n_tokens", "n_texts", "n_rows", "n_parts")
     _fields_ = (*((name, Address) for name in _ARRAYS), *((name, Long) for name in _COUNTS))
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         super().__init__(*(address(arrays[name], np.dtype(dtype)) for name, dtype in self._ARRAYS.items()))
         self._arrays = arrays
-        self.n_tokens, self.n_places = len(arrays["ids"]), len(arrays["sentences"])
+        self.n_tokens = len(arrays["ids"])
         self.n_texts, self.n_rows = len(arrays["texts"]) // TEXT, len(arrays["rows"]) // ROW
         self.n_parts = len(arrays["parts"]) // PIECE
         sizes = {
@@ -99,6 +111,43 @@ class Tokens(ctypes.Structure):
         for name, size in sizes.items():
             if len(arrays[name]) != size:
                 raise Damaged(f"{name}: {len(arrays[name])} values, not {size}")
+
+
+class Quotes(ctypes.Structure):
+    """``kb_quotes``: the open arrays of :mod:`kbsearch.quotes`, which says what they are."""
+
+    _fields_ = (
+        *((name, Address) for name in ("units", "rows", "codes", "scales")),
+        *((name, Long) for name in ("n_units", "n_rows", "width")),
+    )
+
+    def __init__(
+        self,
+        units: NDArray[np.uint16],
+        rows: NDArray[np.uint32],
+        vectors: tuple[NDArray[np.int8], FloatArray] | None,
+    ) -> None:
+        super().__init__(address(units, U16), address(rows, U32))
+        self._arrays = (units, rows, vectors)
+        self.n_units, self.n_rows = len(units) // UNIT, len(rows) // 2
+        if len(units) % UNIT or len(rows) % 2:
+            raise Damaged(f"{UNIT} numbers a unit and 2 a row")
+        if vectors is not None:
+            codes, scales = vectors
+            if not len(codes) == len(scales) == self.n_units:
+                raise Damaged(f"{len(codes)} vectors and {len(scales)} scales of {self.n_units} units")
+            self.codes, self.scales, self.width = address(codes, I8), address(scales, F32), codes.shape[1]
+
+
+class Quoting(ctypes.Structure):
+    """``kb_quoting``: how to quote; see :mod:`kbsearch.quotes`."""
+
+    _fields_ = (
+        *((name, Long) for name in ("limit", "room", "steps_note", "restriction_note", "warning_note")),
+        *((name, ctypes.c_int32) for name in ("says_notes", "pieces")),
+        *((name, ctypes.c_float) for name in ("words", "cosine", "rank", "beside", "near", "asks", "leads", "step")),
+        *((name, ctypes.c_float) for name in ("row", "tiny", "dangling", "tied", "numbers", "rules")),
+    )
 
 
 class Asked(ctypes.Structure):

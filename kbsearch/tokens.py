@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "Window", "term_id"]
+__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "term_id"]
 
 SLOTS: Final = ("title words", "title grams", "heading words", "heading grams", "alias words", "alias grams")
 """Order of what :meth:`TokenIndex.describe` says of the short fields."""
@@ -47,22 +47,11 @@ Located = tuple[int, int, int]
 """First and one-past-last character of a place, and the place of its term in the question."""
 
 
-class Window(NamedTuple):
-    """The part of a body that is shown: characters, whether sentences are cut on its sides, and the marked places."""
-
-    start: int
-    end: int
-    cut_before: bool
-    cut_after: bool
-    marks: list[tuple[int, int]]
-
-
 _COLUMNS: Final = {
-    "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "sentences": np.uint16, "texts": np.uint32,
-    "rows": np.uint32, "parts": np.uint32, "totals": np.int64,
+    "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "texts": np.uint32, "rows": np.uint32,
+    "parts": np.uint32, "totals": np.int64,
 }  # fmt: skip
 _BODY: Final = 7  # place in the record of a row
-_SENTENCES: Final = 6  # place in the record of a text
 _FARTHEST: Final = np.iinfo(np.uint16).max  # what begins further on is counted, and never shown
 _LONGEST: Final = np.iinfo(np.uint8).max
 _LOW: Final = 0xFFFFFFFF
@@ -97,7 +86,7 @@ class TokenWriter:
         self._terms: dict[str, tuple[str, str]] = {}  # of titles and headings, which come again and again
         self._recent: dict[str, tuple[str, str]] = {}  # of bodies, which most often do not
         self._ids = {stream: _Ids(stream) for stream in ("words", "grams")}
-        self._tokens = self._sentences = self._parts = 0
+        self._tokens = self._parts = 0
         self._totals = [0, 0]
 
     def __enter__(self) -> Self:
@@ -120,20 +109,18 @@ class TokenWriter:
         text: str,
         words: tuple[Sequence[str], Sequence[tuple[int, int]]],
         grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
-        sentences: Sequence[tuple[int, int]],
     ) -> None:
-        """Add a text with its terms, their spans, and the spans of the sentences that may be shown."""
+        """Add a text with its terms and their spans."""
         memory = self._terms if len(text) <= _SHORT else self._recent
         memory[text] = (" ".join(words[0]), " ".join(grams[0]))
         if text not in self._texts:
-            self._append(words, grams, sentences)
+            self._append(words, grams)
             self._texts[text] = len(self._texts)
 
     def _append(
         self,
         words: tuple[Sequence[str], Sequence[tuple[int, int]]],
         grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
-        sentences: Sequence[tuple[int, int]],
     ) -> None:
         begin, distinct = self._tokens, []
         for stream, counts, (terms, spans) in zip(("words", "grams"), self._counts, (words, grams), strict=True):
@@ -144,11 +131,8 @@ class TokenWriter:
             self._columns["lengths"].append([min(end - start, _LONGEST) for start, end in spans])
             distinct.append(len(set(ids)))
             self._tokens += len(ids)
-        places = [place for start, end in sentences if end <= _FARTHEST for place in (start, end)]
-        self._columns["sentences"].append(places)
         sizes = len(words[0]), len(grams[0])
-        self._columns["texts"].append((begin & _LOW, begin >> 32, *sizes, *distinct, self._sentences, len(places)))
-        self._sentences += len(places)
+        self._columns["texts"].append((begin & _LOW, begin >> 32, *sizes, *distinct, 0, 0))
 
     def add_row(self, body: str, slots: tuple[str, str, str], parts: Iterable[tuple[str, int]]) -> tuple[str, str]:
         """Add a row of texts that :meth:`knows` knows; a part is a text with its weight.
@@ -326,36 +310,6 @@ class TokenIndex:
         places: list[Located] = found.tolist()
         starts = [0, *ends.tolist()]
         return [places[start:end] for start, end in pairwise(starts)]
-
-    def windows(self, asked: structures.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
-        """What is shown of the body of each row within ``limit`` characters; see :mod:`kbsearch.snippet`."""
-        if self._delta is not None:
-            return [
-                self._delta.added.windows(asked, added, limit, room)[0]
-                if len(added)
-                else self._windows(asked, own, limit, room)[0]
-                for own, added in map(self._split, rows[:, np.newaxis])
-            ]
-        return self._windows(asked, rows, limit, room)
-
-    def _windows(self, asked: structures.Asked, rows: RowArray, limit: int, room: int) -> list[Window]:
-        shown, marks = self._sound(native.windows, self._open, asked, rows, limit, room)
-        places, done, found = list(map(tuple, marks.tolist())), 0, []
-        for start, end, before, after, last in shown.tolist():
-            found.append(Window(start, end, bool(before), bool(after), places[done:last]))
-            done = last
-        return found
-
-    def sentences(self, row: int) -> list[tuple[int, int]]:
-        """Spans of the sentences of a row's body, ascending; none is empty."""
-        if self._delta is not None and row >= self._base_rows:
-            return self._delta.added.sentences(row - self._base_rows)
-        text = self._text(int(self._row(row)[_BODY]))
-        start, size = int(text[_SENTENCES]), int(text[_SENTENCES + 1])
-        places = self._columns["sentences"][start : start + size].tolist()
-        if len(places) != size or size % 2:
-            raise IndexCorrupt(self._folder / "texts.npy", "two places a sentence", "others")
-        return list(zip(places[::2], places[1::2], strict=True))
 
     def shown(self, rows: RowArray) -> list[int]:
         """The number of the text that each row shows: within an article, equal numbers are equal texts."""

@@ -31,10 +31,10 @@
 
 /* ---- What is open ---------------------------------------------------------------------------------------------- */
 
-/* A text: where its tokens begin, words first, and its sentences. A record, as the next two, is read as a whole: they lie
+/* A text: where its tokens begin, words first. A record, as the next two, is read as a whole: they lie
  * all over their files, and each costs one wait for memory. */
 typedef struct {
-    uint32_t begin_low, begin_high, counts[2], distinct[2], sentences, places;
+    uint32_t begin_low, begin_high, counts[2], distinct[2], spare[2]; /* 32 bytes: never on two lines of a cache */
 } kb_text;
 
 /* A row: its parts, BM25's document lengths, the texts of title, last heading and alias, and the one that is shown. */
@@ -51,11 +51,10 @@ typedef struct {
     const uint32_t *ids;       /* hash of each token's term */
     const uint16_t *starts;    /* first character of each token */
     const uint8_t *lengths;    /* characters of each token */
-    const uint16_t *sentences; /* first and one-past-last character of each, by text */
     const kb_text *texts;
     const kb_row *rows;
     const kb_piece *parts; /* texts of each row with their weights */
-    int64_t n_tokens, n_places, n_texts, n_rows, n_parts;
+    int64_t n_tokens, n_texts, n_rows, n_parts;
 } kb_tokens;
 
 /* The index itself, or its delta. vectors and titles may be missing where nobody asks for cosines. */
@@ -80,6 +79,20 @@ typedef struct {
     float cosine_mean, cosine_spread; /* between passages of the corpus */
     float title_mean, title_spread;   /* between its titles */
 } kb_corpus;
+
+/* What of a passage may be quoted: a sentence, an item, a table row; kbsearch/units.py says what the flags are. */
+typedef struct {
+    uint16_t start, end, flags, number, total, tokens;
+} kb_unit;
+
+/* The units of all rows, as kbsearch/quotes.py writes them; codes and scales may be missing. */
+typedef struct {
+    const kb_unit *units;
+    const uint32_t *rows; /* first unit and number of units of each row */
+    const int8_t *codes;  /* units: their vectors, times a scale */
+    const float *scales;
+    int64_t n_units, n_rows, width;
+} kb_quotes;
 
 /* ---- What is asked --------------------------------------------------------------------------------------------- */
 
@@ -106,6 +119,27 @@ typedef struct {
 typedef struct {
     int32_t start, end, term;
 } kb_match;
+
+/* How to quote: characters, weights. */
+typedef struct {
+    int64_t limit, room; /* characters of a quotation; of one that is a part of a sentence, ellipses not counted */
+    int64_t steps_note, restriction_note, warning_note; /* characters of each note, numbers not counted */
+    int32_t says_notes, pieces; /* whether notes are written out; at most so many that do not touch */
+    float words, cosine, rank, beside, near; /* what a unit is worth; see kbsearch/quotes.py */
+    float asks, leads, step, row, tiny, dangling, tied, numbers, rules;
+} kb_quoting;
+
+/* What was quoted of an article: the row of the best sentence, what is to be said besides, where its spans and marks end. */
+typedef struct {
+    int64_t row, spans_end, marks_end;
+    int32_t notes, first_step, last_step, steps, total_steps, tokens;
+} kb_quote;
+
+/* A span of a row's body, and whether its first or last sentence is cut. */
+typedef struct {
+    int64_t row;
+    int32_t start, end, cut_before, cut_after;
+} kb_span;
 
 /* ---- What is shared between the files ---------------------------------------------------------------------------- */
 

@@ -1,0 +1,272 @@
+"""What of a passage may be quoted, and how near each sentence is to a question.
+
+A build cuts every passage into units (:mod:`kbsearch.units`) and encodes each with its title and headings above it: a
+sentence by itself often does not say what it is about. A question's vector then finds the sentence that answers, which
+often has no word of the question; words alone find the one that repeats it (``benchmarks/snippets.py``).
+
+A quotation is made of whole units: the best one of the article's best passages with what belongs to it, then others
+that are worth nearly as much or stand beside it, until the characters are used up. With a unit go its restrictions and
+the head of its table; what it points back to, the beginning of its item, and what it introduces go with it where they
+fit. What is left out of that is said by a note. ``core/quotes.c`` chooses; the rules are written out there.
+
+On disk: ``units.npy``, six uint16 a unit; ``rows.npy``, first unit and number of units a row (alias rows have those of
+the passage that they show); and, unless the build was told not to encode sentences, ``codes.npy``, int8 of shape (units,
+dimension), with ``scales.npy``, float32, and ``keys.npy``, the SHA-256 of what was encoded, for the next build.
+
+Use: :class:`QuoteWriter` in a build, then :class:`QuoteIndex` from as many threads as you like.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from kbsearch import native, structures
+from kbsearch.arrays import map_sound_array
+from kbsearch.columns import load_column, save_column
+from kbsearch.errors import IndexCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from kbsearch.model import FloatArray
+    from kbsearch.units import Unit
+
+__all__ = [
+    "FARTHEST",
+    "NOTE_RESTRICTION",
+    "NOTE_STEPS",
+    "NOTE_WARNING",
+    "Quotation",
+    "QuoteIndex",
+    "QuoteWriter",
+    "Quoted",
+]
+
+NOTE_RESTRICTION: Final = 1
+NOTE_WARNING: Final = 2
+NOTE_STEPS: Final = 4
+
+FARTHEST: Final = int(np.iinfo(np.uint16).max)
+"""Character behind which nothing of a passage is quoted."""
+_MOST_PIECES: Final = 3
+_LEVELS: Final = 127
+_BLOCK: Final = 4096
+
+# Worth of a unit. Learned as a linear model of which units hold the answer, on articles/snippets.jsonl, one fold of
+# articles left out at a time; rounded, and kept where the answers in JSQuAD's paragraphs did not suffer.
+_WORDS: Final = 0.25  # for all of the question's words, by idf
+_COSINE: Final = 1.1  # for a cosine one standard deviation of the corpus higher
+_RANK: Final = -0.07  # for each better passage of the article
+_BESIDE: Final = 0.15  # for standing beside what is shown
+_NEAR: Final = 0.8  # what a unit elsewhere may be worth less than the best
+_KINDS: Final = {
+    "asks": -0.3, "leads": -0.1, "step": -0.05, "row": -0.05, "tiny": -0.2, "dangling": -0.05, "tied": 0.15,
+}  # fmt: skip
+_NUMBERS: Final = (0.1, 0.2)  # where the question asks for none, and where it does
+_RULES: Final = (0.0, 0.12)
+
+
+class Quoted(NamedTuple):
+    """A span of a row's text, with whether something of its first and last sentence is left out."""
+
+    row: int
+    start: int
+    end: int
+    cut_before: bool
+    cut_after: bool
+
+
+class Quotation(NamedTuple):
+    """What is quoted of an article.
+
+    Attributes
+    ----------
+    row
+        Of the best sentence.
+    spans
+        In the order of the text.
+    marks
+        (row, first, one past last) of what matched, ascending in each span.
+    notes
+        What the spans leave out although it belongs to them: ``NOTE_…``.
+    steps
+        (first shown, last shown, how many are shown, how many there are) of a numbered list; zeros without one.
+    tokens
+        Of the encoder, its units counted one by one.
+    """
+
+    row: int
+    spans: tuple[Quoted, ...]
+    marks: tuple[tuple[int, int, int], ...]
+    notes: int
+    steps: tuple[int, int, int, int]
+    tokens: int
+
+
+class QuoteWriter:
+    """Writes the folder of a new generation: :meth:`add` for each row, :meth:`close`, then :meth:`write_vectors`.
+
+    Raises
+    ------
+    OSError
+        When the disk does not take it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._units, self._rows = array("H"), array("I")
+        self._count = 0
+
+    def add(self, units: Sequence[Unit]) -> int:
+        """Add a row; returns how many of the units are kept: those that are not too far into a giant passage."""
+        kept = [unit for unit in units if unit.end <= FARTHEST]
+        self._rows.extend((self._count, len(kept)))
+        for unit in kept:
+            self._units.extend(unit)
+        self._count += len(kept)
+        return len(kept)
+
+    def repeat(self, row: int) -> None:
+        """Add a row that shows what an earlier one shows."""
+        self._rows.extend(self._rows[2 * row : 2 * row + 2])
+
+    def close(self) -> None:
+        """Write what was added."""
+        save_column(self._folder / "units.npy", np.array(self._units, dtype=np.uint16))
+        save_column(self._folder / "rows.npy", np.array(self._rows, dtype=np.uint32))
+
+    def write_vectors(self, keys: Sequence[str], blocks: Iterable[FloatArray], dimension: int) -> None:
+        """Write the vectors of all units in their order, given some at a time; ``keys`` are hexadecimal SHA-256."""
+        save_keys = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
+        np.save(self._folder / "keys.npy", save_keys)
+        codes = np.lib.format.open_memmap(self._folder / "codes.npy", "w+", np.int8, (len(keys), dimension))
+        scales, done = np.empty(len(keys), np.float32), 0
+        for block in blocks:
+            scale = np.abs(block).max(axis=1, initial=np.finfo(np.float32).tiny) / np.float32(_LEVELS)
+            scales[done : done + len(block)] = scale
+            codes[done : done + len(block)] = np.rint(block / scale[:, np.newaxis])
+            done += len(block)
+        codes.flush()
+        save_column(self._folder / "scales.npy", scales)
+
+
+class QuoteIndex:
+    """The open folder; immutable, shared between threads.
+
+    Parameters
+    ----------
+    folder
+        As :class:`QuoteWriter` left it.
+    rows
+        How many there must be.
+    spread
+        Standard deviation of the cosines between passages here, by the manifest: cosines are weighed by it.
+    delta
+        What changed since; its rows are numbered behind these.
+
+    Raises
+    ------
+    IndexCorrupt
+        When it is something else; also from :meth:`quote`, when a place leads out of a file.
+    """
+
+    def __init__(self, folder: Path, rows: int, spread: float, delta: QuoteIndex | None = None) -> None:
+        self._folder, self._rows, self._spread, self._delta = folder, rows, spread, delta
+        vectors = None
+        if (folder / "codes.npy").exists():
+            codes = map_sound_array(folder / "codes.npy", "int8 codes")
+            if codes.ndim != 2 or codes.dtype != np.int8:  # noqa: PLR2004 - a matrix
+                raise IndexCorrupt(folder / "codes.npy", "an int8 matrix", f"{codes.dtype} of {codes.ndim} dimensions")
+            vectors = np.asarray(codes), load_column(folder / "scales.npy", np.float32, len(codes))
+        try:
+            self._open = structures.Quotes(
+                load_column(folder / "units.npy", np.uint16), load_column(folder / "rows.npy", np.uint32), vectors
+            )
+        except structures.Damaged as error:
+            raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
+        if self._open.n_rows != rows:
+            raise IndexCorrupt(folder, f"the units of {rows} rows", f"those of {self._open.n_rows}")
+
+    def quote(
+        self,
+        tokens: Sequence[structures.Tokens],
+        asked: structures.Asked,
+        vector: FloatArray | None,
+        articles: Sequence[Sequence[int]],
+        limit: int,
+        notes: tuple[int, int, int] | None,
+        wants: tuple[bool, bool] = (False, False),
+    ) -> list[Quotation]:
+        """Quote some articles.
+
+        Parameters
+        ----------
+        tokens
+            The open columns of the index, and of its delta.
+        asked, vector
+            The question.
+        articles
+            The rows of each, best first.
+        limit
+            At most so many characters of each, notes and what joins the spans included; 1 and up.
+        notes
+            Characters of the notes of steps, of a restriction and of a warning, without numbers; None to write none.
+        wants
+            Whether the question asks for a number, and whether something can be done.
+        """
+        how = structures.Quoting(
+            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES,
+            _WORDS, _COSINE / self._spread, _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
+        )  # fmt: skip
+        if self._delta is None:
+            return self._quote(tokens[0], asked, vector, articles, how, 0)
+        return [
+            self._delta._quote(tokens[1], asked, vector, [rows], how, self._rows)[0]  # noqa: SLF001 - one of us
+            if rows and rows[0] >= self._rows
+            else self._quote(tokens[0], asked, vector, [rows], how, 0)[0]
+            for rows in articles
+        ]
+
+    def _quote(
+        self,
+        tokens: structures.Tokens,
+        asked: structures.Asked,
+        vector: FloatArray | None,
+        articles: Sequence[Sequence[int]],
+        how: structures.Quoting,
+        first: int,
+    ) -> list[Quotation]:
+        rows = np.array([row - first for rows in articles for row in rows], dtype=np.int64)
+        ends = np.cumsum([len(rows) for rows in articles], dtype=np.int64)
+        try:
+            found = native.quote_articles(tokens, self._open, asked, vector, rows, ends, how)
+        except structures.Damaged as error:
+            raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
+        quotes, spans, marks = (each.tolist() for each in found)
+        return list(_quotations(quotes, spans, marks, first))
+
+
+def room_of(limit: int) -> int:
+    """Characters of a cut sentence that fit, with an ellipsis on both sides unless that leaves nothing."""
+    return limit - 2 if limit > 2 else limit  # noqa: PLR2004 - two ellipses
+
+
+def _quotations(
+    quotes: list[tuple[int, ...]], spans: list[tuple[int, ...]], marks: list[list[int]], first: int
+) -> Iterator[Quotation]:
+    done = marked = 0
+    for row, spans_end, marks_end, notes, *steps, tokens in quotes:
+        yield Quotation(
+            row + first,
+            tuple([Quoted(at + first, start, end, bool(b), bool(a)) for at, start, end, b, a in spans[done:spans_end]]),
+            tuple([(at + first, start, end) for at, start, end in marks[marked:marks_end]]),
+            notes,
+            (steps[0], steps[1], steps[2], steps[3]),
+            tokens,
+        )
+        done, marked = spans_end, marks_end

@@ -1,0 +1,272 @@
+"""What the sentences of a passage are to each other: which belong together, and what must not be shown alone.
+
+A *unit* is a sentence, a list item's first sentence, a table row. Its flags say what a snippet has to know:
+
+``TIED``
+    A restriction of what stands before it (ただし…, …を除きます, unless …): that is never shown without it.
+``DANGLING``
+    Begins with a word that points back (これは…, そのため…, It …): it is not the first to be shown while there is room.
+``LEADS``
+    Introduces what follows it (次の手順で…：): it is not the last to be shown.
+``STEP``
+    The beginning of a numbered item; ``number`` is its number in the list and ``total`` that of the last item.
+``ITEM``
+    The beginning of an item without a number.
+``INSIDE``
+    Inside an item, behind its beginning.
+``ROW``, ``HEAD``
+    A table row; the first one, which says what the others mean.
+``WARNS``
+    A warning.
+``ASKS``
+    A question: in an answer, the question again.
+``NUMBERS``
+    Holds a number: a price, a day, a size.
+``RULES``
+    Says that something can or cannot be done, or is to be done.
+
+The passages of one section are looked at together: a list that is cut between two of them still has so many steps, and
+the last unit of a passage has ``BEFORE_TIED`` or ``BEFORE_WARNING`` where the next passage begins so.
+
+Never: change what comes out without raising ``VERSION``; an index keeps the units.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kbsearch.sentences import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ASKS",
+    "BEFORE_TIED",
+    "BEFORE_WARNING",
+    "DANGLING",
+    "HEAD",
+    "INSIDE",
+    "ITEM",
+    "LEADS",
+    "NUMBERS",
+    "ROW",
+    "RULES",
+    "STEP",
+    "TIED",
+    "VERSION",
+    "WARNS",
+    "Unit",
+    "restricts",
+    "units",
+    "units_of_section",
+    "wants_number",
+    "wants_rule",
+]
+
+VERSION: Final = 1
+
+TIED: Final = 1
+DANGLING: Final = 2
+LEADS: Final = 4
+STEP: Final = 8
+ITEM: Final = 16
+INSIDE: Final = 32
+ROW: Final = 64
+HEAD: Final = 128
+WARNS: Final = 256
+ASKS: Final = 512
+BEFORE_TIED: Final = 1024
+BEFORE_WARNING: Final = 2048
+NUMBERS: Final = 4096
+RULES: Final = 8192
+
+_SHORT: Final = 60  # characters of a sentence that is nothing but a restriction
+
+_RESTRICTION: Final = re.compile(
+    r"(?:[-*・※（(\[]\s*)*(?:"
+    r"ただし(?!い|く)|但し|ただ、|なお(?![すしさせりるっ])|もっとも、|とはいえ|例外|※|ご注意|注意|注[:：]|ただ今のところ|しかし"
+    r"|(?i:however\b|but\b|except\b|unless\b|only (?:if|when|for)\b|(?:please )?note(?: that|:)|exceptions?\b"
+    r"|provided (?:that\b|you\b)|excluding\b|other than\b|otherwise\b|(?:this|that|it|these|they) (?:does|do|is|are) "
+    r"(?:not|only)\b|not (?:for|valid|available)\b|does not (?:apply|include)\b))"
+)
+_RESTRICTED: Final = re.compile(
+    r"(?:を除(?:く|きます)|に限(?:る|ります|られます)|(?:対象外|適用外|例外)(?:です|となります)?|含(?:み|まれ)ません|適用(?:され|し)ません)[）)]?。?$"
+    r"|(?i:(?:\bnot (?:apply|included)|\bexcluded|\bexceptions?)\.?$)"
+)
+_POINTING: Final = re.compile(
+    r"(?:これ|それ|あれ|この(?!度)|その|あの|こう|そう|ここ|そこ|こちら|そちら|同様|同じく|また(?:は|、)|さらに|そして|次に|続いて|すると"
+    r"|したがって|よって|ゆえに|なので|だから|ですから|ですが|だが|けれど|しかし|一方|上記|前述|前者|後者|以上(?:の|で|が|を)|その後|このため|つまり"
+    r"|なぜなら|例えば|たとえば)"
+    r"|(?i:(?:this|that|these|those|it|they|he|she|its|their|such|then|therefore|thus|hence|so|also|and|but|or|however"
+    r"|otherwise|instead|likewise|afterwards?|after that|in (?:this|that|both|either) cases?|if (?:so|not)|both|neither"
+    r"|doing so|the (?:same|latter|former)|for example|because)\b)"
+)
+_LEADING: Final = re.compile(
+    r"[:：]$|^[^。]{0,24}(?:以下|次|下記)の[^。]{0,40}。?$|(?i:\b(?:as follows|following \w+)\.?$)"
+)
+_WARNING: Final = re.compile(
+    r"(?:[-*・!！⚠\[【(（]\s*)*(?:(?:ご?注意|警告|危険|重要)(?:[:：】\])）!！。 ]|$)"
+    r"|(?i:(?:warning|caution|danger|important|attention)(?:[:!\]). ]|$)))"
+)
+_QUESTION: Final = re.compile(r"[?？][」』）)\]\"”]*$|(?:です|ます|でしょう|ません|した)か。?$|^(?:Q\d*|質問)[.．:：]")
+_NUMBER: Final = re.compile(
+    r"\d|[一二三四五六七八九十百千](?:日|円|回|分|時|個|枚|人|年|か月|週|倍|割)"
+    r"|(?i:\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twice|once)\b)"
+)
+_RULE: Final = re.compile(
+    r"^(?:はい|いいえ)[、。]|でき(?:ます|ません|る|ない)"
+    r"|(?:ません|かまいません|ください|なりません|必要があります|不要です|可能です|不可)"
+    r"|(?i:^(?:yes|no)\b"
+    r"|\b(?:can|cannot|can't|may|must|do not|don't|does not|never|please|not possible|no need)\b)"
+)
+_ASKS_NUMBER: Final = re.compile(
+    r"何(?:日|円|回|分|時|個|枚|人|年|[かヶカ]月|週|文字|[％%]|パーセント|点|cm|センチ|歳|曜日|割|倍|件|キロ|本|まで)"
+    r"|いくら|いつ|いくつ|(?:どの|どれ)(?:くらい|ぐらい|ほど)|期限|期間|料金|値段|日数|手数料|上限|最大|最低|合計"
+    r"|(?i:\bhow (?:long|many|much|often|soon|big|large|old|far|late|early|heavy|tall)\b"
+    r"|\b(?:when|what time|costs?|fees?|prices?|deadline|limit|number of)\b)"
+)
+_ASKS_RULE: Final = re.compile(
+    r"(?:ますか|ですか|ませんか|でしょうか|れるか?|できる(?:の|か)?|[いよ]い(?:の|です)?か?|ある(?:の|か)?|いる(?:の|か)?|大丈夫|可能)[？?。]?$"
+    r"|(?i:^(?:and |so |but )?(?:can|may|do|does|did|is|are|am|will|would|should|could|must|have|has)\b"
+    r"|\b(?:can|may|could|must|should) (?:i|we|you|it|they)\b)"
+)
+_NUMBERED: Final = re.compile(r"(?:([0-9０-９]{1,5})[.．)）](?:\s|(?=[^\d\s]))|([①-⑳]))")
+_BULLET: Final = re.compile(r"[-*+・•](?:\s|(?=[^\s\-*]))")
+_CIRCLED_ONE: Final = ord("①") - 1
+_CELLS: Final = " | "
+_MOST: Final = 65_535
+
+
+class Unit(NamedTuple):
+    """First and one-past-last character in the text of the passage; see the module for the rest.
+
+    ``tokens`` of the encoder are counted by whoever has one.
+    """
+
+    start: int
+    end: int
+    flags: int = 0
+    number: int = 0
+    total: int = 0
+    tokens: int = 0
+
+
+def wants_number(question: str) -> bool:
+    """Whether a question asks for a number: how many, how long, how much, when."""
+    return bool(_ASKS_NUMBER.search(question))
+
+
+def wants_rule(question: str) -> bool:
+    """Whether a question asks if something can be done, or must be."""
+    return bool(_ASKS_RULE.search(question))
+
+
+def restricts(text: str) -> bool:
+    """Whether a sentence restricts the one before it."""
+    return bool(_RESTRICTION.match(text)) or (len(text) <= _SHORT and bool(_RESTRICTED.search(text)))
+
+
+def units(text: str) -> list[Unit]:
+    """Units of one passage by itself."""
+    return units_of_section([text])[0]
+
+
+def units_of_section(texts: Sequence[str]) -> list[list[Unit]]:
+    """Units of each passage of a section, ascending; none is empty, and what is between them is white space."""
+    found = [_units(text) for text in texts]
+    _count_steps(found)
+    for own, after in pairwise(found):
+        if own and after:
+            last, first = own[-1], after[0].flags
+            more = (BEFORE_TIED if first & TIED else 0) | (BEFORE_WARNING if first & WARNS else 0)
+            own[-1] = last._replace(flags=last.flags | more)
+    return found
+
+
+def _units(text: str) -> list[Unit]:
+    found: list[Unit] = []
+    in_item = in_table = False
+    line_before = -1
+    for start, end in sentences(text):
+        line = text.rfind("\n", 0, start) + 1
+        sentence = text[start:end]
+        flags = number = 0
+        if line != line_before:  # the first of its line
+            line_end = text.find("\n", start)
+            row = _CELLS in text[start : line_end if line_end >= 0 else len(text)]
+            following = text[line_end + 1 :].partition("\n")[0] if line_end >= 0 and row and not in_table else ""
+            is_head = row and not in_table and _CELLS in following
+            in_table = is_head or (row and in_table)
+            numbered = None if in_table else _NUMBERED.match(sentence)
+            if start > line and in_item and text[line:start].isspace():
+                flags |= INSIDE
+            elif numbered:
+                flags, number, in_item = STEP, _number_of(numbered), True
+            elif not in_table and _BULLET.match(sentence):
+                flags, in_item = ITEM, True
+            else:
+                in_item = False
+            if in_table:
+                flags |= HEAD if is_head else ROW
+        elif in_table:
+            flags |= ROW
+        elif in_item:
+            flags |= INSIDE
+        line_before = line
+        found.append(Unit(start, end, flags | _of_words(sentence, flags, is_first=not found), number))
+    return found
+
+
+def _of_words(sentence: str, shape: int, *, is_first: bool) -> int:
+    """What the words of a sentence say of it."""
+    flags = 0
+    if not shape & (ROW | HEAD):
+        if not is_first and (_RESTRICTION.match(sentence) if shape & (STEP | ITEM) else restricts(sentence)):
+            flags |= TIED
+        if not is_first and not shape & (STEP | ITEM) and _POINTING.match(sentence):
+            flags |= DANGLING
+        if _LEADING.search(sentence) and (not shape & (STEP | ITEM) or sentence[-1] in "：:"):
+            flags |= LEADS
+        if _QUESTION.search(sentence):
+            flags |= ASKS
+    if _WARNING.match(sentence):
+        flags |= WARNS
+    if _NUMBER.search(_without_marker(sentence) if shape & STEP else sentence):
+        flags |= NUMBERS
+    if _RULE.search(sentence):
+        flags |= RULES
+    return flags
+
+
+def _without_marker(sentence: str) -> str:
+    match = _NUMBERED.match(sentence)
+    return sentence[match.end() :] if match else sentence
+
+
+def _number_of(match: re.Match[str]) -> int:
+    return min(int(match[1]), _MOST) if match[1] else ord(match[2]) - _CIRCLED_ONE
+
+
+def _count_steps(passages: list[list[Unit]]) -> None:
+    """Tell each step how many there are in its list; a list may go on in the next passage."""
+    run: list[tuple[int, int]] = []
+    last = 0
+
+    def finish() -> None:
+        for passage, place in run:
+            passages[passage][place] = passages[passage][place]._replace(total=last)
+        run.clear()
+
+    for passage, own in enumerate(passages):
+        for place, unit in enumerate(own):
+            if unit.flags & STEP:
+                if run and unit.number <= last:  # 1. 1. 1. or another list
+                    finish()
+                run.append((passage, place))
+                last = unit.number
+            elif not unit.flags & (INSIDE | TIED | WARNS):
+                finish()
+    finish()
