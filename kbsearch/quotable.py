@@ -15,7 +15,7 @@ from kbsearch.quotes import FARTHEST, QuoteWriter
 from kbsearch.units import units_of_section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kbsearch.known import Known
     from kbsearch.model import Article, FloatArray
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "Quotable"]
 
 MOST_ROWS: Final = 200_000
-"""Beyond so many passages sentences are not encoded unless it is asked for: they take as long as the passages again, and
-400 bytes each."""
+"""Beyond so many passages sentences are not encoded unless it is asked for: they take as long as the passages do again,
+and 400 bytes each."""
 
 _BLOCK: Final = 4096
 
@@ -47,9 +47,16 @@ class Quotable(Mapping[str, str]):
     """
 
     def __init__(
-        self, rows: Sequence[Row], articles: Sequence[Article], writer: QuoteWriter, *, has_vectors: bool
+        self,
+        rows: Sequence[Row],
+        articles: Sequence[Article],
+        writer: QuoteWriter,
+        count_tokens: Callable[[str], int],
+        *,
+        has_vectors: bool,
     ) -> None:
         self._rows, self._writer, self._has_vectors = rows, writer, has_vectors
+        self._count, self._none = count_tokens, count_tokens("")
         self._keys: list[str] = []
         self._places: dict[str, tuple[int, int, int]] = {}
         first = 0

@@ -10,8 +10,8 @@ the head of its table; what it points back to, the beginning of its item, and wh
 fit. What is left out of that is said by a note. ``core/quotes.c`` chooses; the rules are written out there.
 
 On disk: ``units.npy``, six uint16 a unit; ``rows.npy``, first unit and number of units a row (alias rows have those of
-the passage that they show); and, unless the build was told not to encode sentences, ``codes.npy``, int8 of shape (units,
-dimension), with ``scales.npy``, float32, and ``keys.npy``, the SHA-256 of what was encoded, for the next build.
+the passage that they show); and, unless the build was told not to encode sentences, ``codes.npy``, int8 of shape
+(units, dimension), with ``scales.npy``, float32, and ``keys.npy``, the SHA-256 of what was encoded, for the next build.
 
 Use: :class:`QuoteWriter` in a build, then :class:`QuoteIndex` from as many threads as you like.
 """
@@ -221,7 +221,8 @@ class QuoteIndex:
         """
         how = structures.Quoting(
             limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES,
-            _WORDS, _COSINE / self._spread, _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
+            _WORDS, _COSINE / self._spread, _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]],
+            _RULES[wants[1]],
         )  # fmt: skip
         if self._delta is None:
             return self._quote(tokens[0], asked, vector, articles, how, 0)

@@ -281,7 +281,7 @@ def _present(
 def _quotations(
     snapshot: Snapshot, query: Query, articles: Sequence[RankedArticle], rows: Sequence[Sequence[int]], limit: int
 ) -> list[Quotation]:
-    """What is quoted of each article; the notes of both languages have their own lengths, so each is asked by itself."""
+    """What is quoted of each article; notes have other lengths in other languages, so each language is asked alone."""
     asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
     wants = wants_number(query.text), wants_rule(query.text)
     found: dict[int, Quotation] = {}

@@ -1,8 +1,8 @@
 """Where sentences end, as the language ends them.
 
-。！？ with what closes behind them, but not where the sentence goes on (「はい。」と答えた) and not inside brackets; a full
-stop, ! or ? before white space, but not behind an abbreviation; and line ends, so that a list item or a table row is a
-sentence.
+。！？ with what closes behind them, but not where the sentence goes on (「はい。」と答えた) and not inside brackets; a
+full stop, ! or ? before white space, but not behind an abbreviation; and line ends, so that a list item or a table row
+is a sentence.
 """
 
 from __future__ import annotations
