@@ -17,7 +17,7 @@ import pytest
 from conftest import write_articles
 
 from kbsearch import IndexIncompatible, KnowledgeBase, build
-from kbsearch.sentences import VERSION as SENTENCES
+from kbsearch.units import VERSION as UNITS
 from kbsearch.store import FORMAT
 from kbsearch.text import fingerprint
 
@@ -42,7 +42,7 @@ def test_an_old_index_answers_or_is_refused_by_what_differs(folder: Path, tmp_pa
     try:
         hits = KnowledgeBase.open(index).search("返品の送料", k=1, mode="lexical").hits
     except IndexIncompatible as error:
-        here = f"{fingerprint()} sentences/{SENTENCES}"
+        here = f"{fingerprint()} units/{UNITS}"
         assert (manifest["format"], manifest["fingerprints"]["analyser"]) != (FORMAT, here)
         assert error.found in {str(manifest["format"]), manifest["fingerprints"]["analyser"]}  # noqa: PT017
         assert "kbsearch build" in str(error)  # noqa: PT017
