@@ -100,7 +100,7 @@ _PARSER.use(footnote_plugin, move_to_end=False).use(deflist_plugin)
 _PARSER.use(container_plugin, "note", validate=_accepts_container)
 
 
-def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
+def read_blocks(body: str, offset: int, lang: str, *, spells_links: bool = False) -> list[Block]:
     """Top-level blocks of a body.
 
     Parameters
@@ -111,13 +111,15 @@ def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
         Number of lines of the file before the body.
     lang
         Language in which the labels of warnings and notes are spelt.
+    spells_links
+        See :func:`kbsearch.markdown.inline.rows_of`.
     """
     environment: dict[str, object] = {}
     # The container rule looks one character beyond the last line; an empty line at the end keeps it inside.
     body = body.rstrip(" \t\n")
     tokens = _PARSER.parse(f"{body}\n\n", environment)
     last_line = offset + body.count("\n") + 1
-    builder = _Builder(offset, last_line, lang, Footnotes(tokens, environment))
+    builder = _Builder(offset, last_line, lang, Footnotes(tokens, environment), spells_links=spells_links)
     for token in tokens:
         builder.take(token)
     return builder.top
@@ -126,12 +128,13 @@ def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
 class _Builder:
     """Turns the flat stream of tokens into the tree."""
 
-    def __init__(self, offset: int, last_line: int, lang: str, footnotes: Footnotes) -> None:
+    def __init__(self, offset: int, last_line: int, lang: str, footnotes: Footnotes, *, spells_links: bool) -> None:
         self.top: list[Block] = []
         self._offset = offset
         self._last_line = last_line
         self._lang = lang
         self._footnotes = footnotes
+        self._spells_links = spells_links
         self._stack: list[Block] = []
         self._notes: list[str] = []
         self._muted = 0  # depth inside footnotes that are told elsewhere
@@ -185,7 +188,7 @@ class _Builder:
         if not self._stack:
             return
         block = self._stack[-1]
-        rows = rows_of(token, self._note)
+        rows = rows_of(token, self._note, spells_links=self._spells_links)
         if block.kind == "row":
             block.rows.append(" ".join(join_lines(rows).split("\n")).strip())
         elif block.kind in {"heading", "term"}:
