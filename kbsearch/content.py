@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
+from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,8 +51,8 @@ CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal I
 CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
     lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
-    status TEXT NOT NULL, valid_from TEXT, valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT,
-    meta TEXT NOT NULL);
+    audience TEXT NOT NULL, product TEXT NOT NULL, version TEXT NOT NULL, status TEXT NOT NULL, valid_from TEXT,
+    valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT, meta TEXT NOT NULL);
 CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
 CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
@@ -192,10 +193,11 @@ def _passage_values(
 
 def _write_article(connection: sqlite3.Connection, number: int, article: Article) -> None:
     connection.execute(
-        f"INSERT INTO articles VALUES ({', '.join('?' * 17)})",  # noqa: S608 - only question marks
+        f"INSERT INTO articles VALUES ({', '.join('?' * 20)})",  # noqa: S608 - only question marks
         (
             number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
-            article.category, _json(article.tags), _json(article.aliases), article.status,
+            article.category, _json(article.tags), _json(article.aliases),
+            *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
             article.translation_of, _json(article.meta),
         ),
@@ -216,6 +218,7 @@ def _write_article(connection: sqlite3.Connection, number: int, article: Article
     facets = {("lang", article.lang), ("kind", article.kind)}
     facets |= {("tag", tag) for tag in article.tags}
     facets |= {("category", category) for category in category_path(article.category)}
+    facets |= set(scope_terms(article))
     connection.executemany(
         "INSERT INTO facets VALUES (?, ?, ?)", ((field, value, number) for field, value in sorted(facets))
     )
@@ -287,6 +290,7 @@ class Content:
     def articles_matching(self, where: Filter) -> set[int]:
         """Numbers of the articles that a filter admits."""
         fields = {"lang": where.lang, "kind": where.kind, "category": where.category, "tag": where.tags}
+        fields |= {field: or_everyone(getattr(where, field)) for field in SCOPES}
         admitted: set[int] | None = None
         for field, values in fields.items():
             if values:
@@ -296,7 +300,10 @@ class Content:
         return set() if admitted is None else admitted
 
     def facet(self, field: str) -> list[tuple[str, int]]:
-        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first."""
+        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first.
+
+        Also of the fields of :data:`kbsearch.scope.SCOPES`, folded.
+        """
         return self._all("SELECT value, COUNT(*) FROM facets WHERE field = ? GROUP BY value ORDER BY 2 DESC, 1", field)
 
     def statuses(self) -> dict[str, int]:
@@ -368,9 +375,10 @@ class Content:
 
     def _article(self, row: tuple[object, ...]) -> Article:
         number, *values = row
-        (article_id, path, sha256, title, lang, kind, category, tags, aliases, status, *dates, source, meta, text) = (
-            values
-        )
+        (
+            article_id, path, sha256, title, lang, kind, category, tags, aliases, audience, product, version, status,
+            *dates, source, meta, text,
+        ) = values  # fmt: skip
         sections = self._all("SELECT * FROM sections WHERE article = ? ORDER BY ordinal", number)
         passages = self._all(
             "SELECT section, text, first, last FROM passages WHERE article = ? AND alias = '' ORDER BY row"
@@ -395,6 +403,8 @@ class Content:
                 for section, passage_text, first, last in passages
             ),
             markdown=str(text), meta=json.loads(str(meta)),
+            audience=tuple(json.loads(str(audience))), product=tuple(json.loads(str(product))),
+            version=tuple(json.loads(str(version))),
         )  # fmt: skip
 
     def _of_many(self, sql: str, values: Sequence[object], *first: object) -> list[Any]:
