@@ -26,7 +26,7 @@ from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow,
 from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -45,6 +45,7 @@ _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
+_HEADS: Final = "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles"
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
@@ -250,7 +251,7 @@ class Content:
         self._check_present = check_present
         self._uri = _uri(file)
         self._local = threading.local()
-        self._recent: dict[int, tuple[str, str, str]] = {}
+        self._recent: dict[int, Head] = {}
 
     def articles(self) -> list[Article]:
         """Every article with its sections and passages, in order of number."""
@@ -316,35 +317,35 @@ class Content:
             "SELECT row, article, anchor, headings, text, first, last FROM passages WHERE row IN (%s)",
             [int(row) for row in rows],
         )
-        heads = self._heads_of({article for _, article, *_ in found})
+        heads = self.heads_of({article for _, article, *_ in found})
         shown: dict[int, PassageRow] = {}
         with self._as_corrupt():
             for row, article, anchor, headings, text, first, last in found:
-                article_id, path, title = heads[article]
-                section_id = name_section(article_id, anchor)
+                head = heads[article]
+                section_id = name_section(head.id, anchor)
                 shown[row] = PassageRow(
-                    row, article, article_id, path, title, section_id, _headings(headings), text, (first, last)
+                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, (first, last)
                 )
         if missing := set(map(int, rows)) - shown.keys():
             raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
         return shown
 
-    def _heads_of(self, articles: set[int]) -> dict[int, tuple[str, str, str]]:
-        """Id, path and title of articles; those that were shown lately are not read again."""
+    def heads_of(self, articles: Collection[int]) -> Mapping[int, Head]:
+        """Articles in short, by number, and perhaps others; those that were asked for lately are not read again."""
         recent = self._recent
         missing = [number for number in articles if number not in recent]
         if missing:
             if len(recent) > _RECENT:
                 recent = self._recent = {number: recent[number] for number in articles if number in recent}
-            sql = "SELECT number, id, path, title FROM articles WHERE number IN (%s)"
-            recent.update({number: (name, path, title) for number, name, path, title in self._of_many(sql, missing)})
+            found = self._of_many(f"{_HEADS} WHERE number IN (%s)", missing)
+            recent.update({head.number: head for head in self._as_heads(found)})
         return recent
 
     def heads(self) -> list[Head]:
         """Every article in short, in order of number."""
-        found = self._all(
-            "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles ORDER BY 1"
-        )
+        return self._as_heads(self._all(f"{_HEADS} ORDER BY 1"))
+
+    def _as_heads(self, found: Sequence[tuple[Any, ...]]) -> list[Head]:
         with self._as_corrupt():
             return [
                 Head(number, name, path, title, lang, status, _date(updated), source)
