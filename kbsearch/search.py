@@ -295,7 +295,7 @@ def _present(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.ranked_as, ()), *shown,
+                reasons.get(article.ranked_as, ()), **shown._asdict(),
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -339,7 +339,8 @@ def _section_view(article: Article, place: int) -> SectionView:
             last = other.lines[1]
     return SectionView(
         name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
-        section.kind, "\n\n".join(parts), article.path, (section.lines[0], last), article.generation,
+        section.kind, "\n\n".join(parts), article.path, (section.lines[0], last),
+        generation=article.generation,
     )  # fmt: skip
 
 
