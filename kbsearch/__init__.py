@@ -34,7 +34,17 @@ if TYPE_CHECKING:
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
-    from kbsearch.results import BuildReport, Hit, PassageHit, Ranking, Reason, SearchResult, SectionView, Status
+    from kbsearch.results import (
+        BuildReport,
+        Hit,
+        OtherVersion,
+        PassageHit,
+        Ranking,
+        Reason,
+        SearchResult,
+        SectionView,
+        Status,
+    )
     from kbsearch.search import KnowledgeBase
 
 __all__ = [
@@ -58,6 +68,7 @@ __all__ = [
     "KnowledgeBase",
     "NativeMissing",
     "NotFound",
+    "OtherVersion",
     "Passage",
     "PassageHit",
     "Ranking",
@@ -78,6 +89,7 @@ _MODULES = {
     "kbsearch.results": (
         "BuildReport",
         "Hit",
+        "OtherVersion",
         "PassageHit",
         "Ranking",
         "Reason",

@@ -23,9 +23,10 @@ from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
+from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -44,14 +45,15 @@ _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
+_HEADS: Final = "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles"
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
 CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
     lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
-    status TEXT NOT NULL, valid_from TEXT, valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT,
-    meta TEXT NOT NULL);
+    audience TEXT NOT NULL, product TEXT NOT NULL, version TEXT NOT NULL, status TEXT NOT NULL, valid_from TEXT,
+    valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT, meta TEXT NOT NULL);
 CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
 CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
@@ -192,10 +194,11 @@ def _passage_values(
 
 def _write_article(connection: sqlite3.Connection, number: int, article: Article) -> None:
     connection.execute(
-        f"INSERT INTO articles VALUES ({', '.join('?' * 17)})",  # noqa: S608 - only question marks
+        f"INSERT INTO articles VALUES ({', '.join('?' * 20)})",  # noqa: S608 - only question marks
         (
             number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
-            article.category, _json(article.tags), _json(article.aliases), article.status,
+            article.category, _json(article.tags), _json(article.aliases),
+            *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
             article.translation_of, _json(article.meta),
         ),
@@ -216,6 +219,7 @@ def _write_article(connection: sqlite3.Connection, number: int, article: Article
     facets = {("lang", article.lang), ("kind", article.kind)}
     facets |= {("tag", tag) for tag in article.tags}
     facets |= {("category", category) for category in category_path(article.category)}
+    facets |= set(scope_terms(article))
     connection.executemany(
         "INSERT INTO facets VALUES (?, ?, ?)", ((field, value, number) for field, value in sorted(facets))
     )
@@ -247,7 +251,7 @@ class Content:
         self._check_present = check_present
         self._uri = _uri(file)
         self._local = threading.local()
-        self._recent: dict[int, tuple[str, str, str]] = {}
+        self._recent: dict[int, Head] = {}
 
     def articles(self) -> list[Article]:
         """Every article with its sections and passages, in order of number."""
@@ -287,6 +291,7 @@ class Content:
     def articles_matching(self, where: Filter) -> set[int]:
         """Numbers of the articles that a filter admits."""
         fields = {"lang": where.lang, "kind": where.kind, "category": where.category, "tag": where.tags}
+        fields |= {field: or_everyone(getattr(where, field)) for field in SCOPES}
         admitted: set[int] | None = None
         for field, values in fields.items():
             if values:
@@ -296,7 +301,10 @@ class Content:
         return set() if admitted is None else admitted
 
     def facet(self, field: str) -> list[tuple[str, int]]:
-        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first."""
+        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first.
+
+        Also of the fields of :data:`kbsearch.scope.SCOPES`, folded.
+        """
         return self._all("SELECT value, COUNT(*) FROM facets WHERE field = ? GROUP BY value ORDER BY 2 DESC, 1", field)
 
     def statuses(self) -> dict[str, int]:
@@ -309,35 +317,35 @@ class Content:
             "SELECT row, article, anchor, headings, text, first, last FROM passages WHERE row IN (%s)",
             [int(row) for row in rows],
         )
-        heads = self._heads_of({article for _, article, *_ in found})
+        heads = self.heads_of({article for _, article, *_ in found})
         shown: dict[int, PassageRow] = {}
         with self._as_corrupt():
             for row, article, anchor, headings, text, first, last in found:
-                article_id, path, title = heads[article]
-                section_id = name_section(article_id, anchor)
+                head = heads[article]
+                section_id = name_section(head.id, anchor)
                 shown[row] = PassageRow(
-                    row, article, article_id, path, title, section_id, _headings(headings), text, (first, last)
+                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, (first, last)
                 )
         if missing := set(map(int, rows)) - shown.keys():
             raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
         return shown
 
-    def _heads_of(self, articles: set[int]) -> dict[int, tuple[str, str, str]]:
-        """Id, path and title of articles; those that were shown lately are not read again."""
+    def heads_of(self, articles: Collection[int]) -> Mapping[int, Head]:
+        """Articles in short, by number, and perhaps others; those that were asked for lately are not read again."""
         recent = self._recent
         missing = [number for number in articles if number not in recent]
         if missing:
             if len(recent) > _RECENT:
                 recent = self._recent = {number: recent[number] for number in articles if number in recent}
-            sql = "SELECT number, id, path, title FROM articles WHERE number IN (%s)"
-            recent.update({number: (name, path, title) for number, name, path, title in self._of_many(sql, missing)})
+            found = self._of_many(f"{_HEADS} WHERE number IN (%s)", missing)
+            recent.update({head.number: head for head in self._as_heads(found)})
         return recent
 
     def heads(self) -> list[Head]:
         """Every article in short, in order of number."""
-        found = self._all(
-            "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles ORDER BY 1"
-        )
+        return self._as_heads(self._all(f"{_HEADS} ORDER BY 1"))
+
+    def _as_heads(self, found: Sequence[tuple[Any, ...]]) -> list[Head]:
         with self._as_corrupt():
             return [
                 Head(number, name, path, title, lang, status, _date(updated), source)
@@ -368,9 +376,10 @@ class Content:
 
     def _article(self, row: tuple[object, ...]) -> Article:
         number, *values = row
-        (article_id, path, sha256, title, lang, kind, category, tags, aliases, status, *dates, source, meta, text) = (
-            values
-        )
+        (
+            article_id, path, sha256, title, lang, kind, category, tags, aliases, audience, product, version, status,
+            *dates, source, meta, text,
+        ) = values  # fmt: skip
         sections = self._all("SELECT * FROM sections WHERE article = ? ORDER BY ordinal", number)
         passages = self._all(
             "SELECT section, text, first, last FROM passages WHERE article = ? AND alias = '' ORDER BY row"
@@ -395,6 +404,8 @@ class Content:
                 for section, passage_text, first, last in passages
             ),
             markdown=str(text), meta=json.loads(str(meta)),
+            audience=tuple(json.loads(str(audience))), product=tuple(json.loads(str(product))),
+            version=tuple(json.loads(str(version))),
         )  # fmt: skip
 
     def _of_many(self, sql: str, values: Sequence[object], *first: object) -> list[Any]:

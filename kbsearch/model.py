@@ -125,6 +125,10 @@ class Article:
         First and last day on which it is served.
     meta
         Front matter keys that kbsearch does not know, as they were read (strings, numbers, lists).
+    audience, product, version
+        For whom it is, as written; empty for everyone. See :mod:`kbsearch.scope`.
+    generation
+        Name of the published state that gave it; ``""`` for one that was read from its file.
     """
 
     id: str
@@ -146,6 +150,10 @@ class Article:
     passages: tuple[Passage, ...]
     markdown: str
     meta: Mapping[str, object] = field(default_factory=dict)
+    audience: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    generation: str = field(default="", compare=False)
 
 
 class Encoder(Protocol):
@@ -188,16 +196,21 @@ class Encoder(Protocol):
 class Filter:
     """Which articles may answer. Values of one field are alternatives, fields must all match; empty means any.
 
-    ``category`` holds subtrees: ``shop`` covers ``shop/returns``.
+    ``category`` holds subtrees: ``shop`` covers ``shop/returns``. ``audience``, ``product`` and ``version`` also admit
+    the articles that say nothing about theirs; see :mod:`kbsearch.scope`.
     """
 
     lang: tuple[str, ...] = ()
     category: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     kind: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.lang or self.category or self.tags or self.kind)
+        scoped = self.audience or self.product or self.version
+        return bool(self.lang or self.category or self.tags or self.kind or scoped)
 
 
 class PassageRow(NamedTuple):

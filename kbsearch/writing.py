@@ -12,6 +12,7 @@ from kbsearch.columns import let_go, save_column
 from kbsearch.content import Amended, SourceFile, StoredPassage, category_path, write_content
 from kbsearch.embed import text_key
 from kbsearch.lexical import LexicalRow, write_lexical
+from kbsearch.scope import scope_terms
 from kbsearch.vector import DenseReport, cosine_statistics, map_vectors, write_graphs, write_vectors
 from kbsearch.vocabulary import write_vocabulary
 from kbsearch.wordlist import WordList
@@ -142,5 +143,5 @@ def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
 def _lexical_row(analysed: Analysed, article: Article, first: int) -> LexicalRow:
     return LexicalRow(
         analysed.words, analysed.grams, first + analysed.row.article, article.lang, article.kind,
-        category_path(article.category), article.tags,
+        category_path(article.category), article.tags, scope_terms(article),
     )  # fmt: skip

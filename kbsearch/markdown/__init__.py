@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "VERSION", "parse_article"]
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the same bytes would give another article: a build then parses every file again."""
 
 
@@ -133,6 +133,9 @@ def parse_article(
             passages=tuple(passages),
             markdown=body,
             meta=known.meta,
+            audience=known.audience,
+            product=known.product,
+            version=known.version,
         ),
         tuple(found),
     )
