@@ -1,7 +1,8 @@
 """One line of text with its marks, in the form that a reader needs.
 
-``text``: as it is. ``markdown``: what Markdown would read as markup is escaped, marks are bold. ``html``: escaped, marks
-as ``<mark>``. ``ansi``: for a terminal, marks bold. ``speech``: to be read aloud, without what a voice stumbles over.
+``text``: as it is. ``markdown``: what Markdown would read as markup is escaped, marks are bold. ``html``: escaped,
+marks as ``<mark>``. ``ansi``: for a terminal, marks bold. ``speech``: to be read aloud, without what a voice stumbles
+over.
 
 Never: let through what the form would obey: a tag, an escape sequence, a Markdown sign of the text's own.
 """

@@ -214,7 +214,10 @@ class Filter:
 
 
 class PassageRow(NamedTuple):
-    """One row as it is shown: a passage with what stands above it. A question makes some thirty of them."""
+    """One row as it is shown: a passage with what stands above it. A question makes some thirty of them.
+
+    ``section_size``: characters and tokens of what opening its section shows.
+    """
 
     row: int
     article: int
@@ -225,6 +228,7 @@ class PassageRow(NamedTuple):
     headings: tuple[str, ...]
     text: str
     lines: Lines
+    section_size: tuple[int, int] = (0, 0)
 
     @property
     def heading(self) -> str:

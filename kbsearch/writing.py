@@ -18,7 +18,7 @@ from kbsearch.vocabulary import write_vocabulary
 from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,15 +69,25 @@ class Written:
         return replace(self, articles=heads)
 
 
-def write_texts(files: Files, written: Written, digests: Mapping[str, str], warnings: Iterable[ArticleWarning]) -> None:
-    """Write all that needs neither terms nor vectors."""
+def write_texts(
+    files: Files,
+    written: Written,
+    digests: Mapping[str, str],
+    warnings: Iterable[ArticleWarning],
+    count_tokens: Callable[[str], int],
+) -> None:
+    """Write all that needs neither terms nor vectors. ``count_tokens`` of the encoder counts its prefix, too."""
     articles, rows, first = written.articles, written.rows, written.amended.first_article
     save_column(files.japanese_column, written.is_japanese)
     save_column(files.group_column, np.array(written.groups, dtype=np.int32))
     save_column(files.article_column, written.article_of_row + np.int32(first))
     stored = (StoredPassage(row.article, row.passage, row.alias, row.key) for row in rows)
     sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
-    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended)
+    none = count_tokens("")
+    write_content(
+        files.content, sources, articles, stored, sorted_warnings(warnings), written.amended,
+        lambda text: max(0, count_tokens(text) - none) if text else 0,
+    )  # fmt: skip
 
 
 def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:

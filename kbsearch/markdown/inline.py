@@ -78,11 +78,8 @@ def _collect(
                 parts.append("\n\r")
             case "image":
                 _collect(child.children or (), parts, on_footnote)
-            case "link_open" if spells_links:
-                links.append((str(child.attrs.get("href", "")), len(parts)))
-            case "link_close" if spells_links and links:
-                address, begin = links.pop()
-                parts.append(_spelt(address, "".join(parts[begin:])))
+            case "link_open" | "link_close" if spells_links:
+                _spell(child, links, parts)
             case "html_inline":
                 parts.append(inline_html(child.content))
                 hidden_until = _end_of_invisible(children, index, closers)
@@ -92,12 +89,18 @@ def _collect(
                 pass
 
 
-def _spelt(address: str, text: str) -> str:
-    """The address of a link, where the text does not say it already."""
-    bare = address.removeprefix("mailto:").removeprefix("tel:")
-    if not address.lower().startswith(_ADDRESSES) or bare in text:
-        return ""
-    return f" ({bare})"
+def _spell(token: Token, links: list[tuple[str, int]], parts: list[str]) -> None:
+    """At the end of a link, append its address, where the text does not say it already.
+
+    ``links`` are those that are open: address, and where in the parts its text begins.
+    """
+    if token.nesting == 1:
+        links.append((str(token.attrs.get("href", "")), len(parts)))
+    elif links:
+        address, begin = links.pop()
+        bare = address.removeprefix("mailto:").removeprefix("tel:")
+        if address.lower().startswith(_ADDRESSES) and bare not in "".join(parts[begin:]):
+            parts.append(f" ({bare})")
 
 
 def _last_closers(children: Sequence[Token]) -> dict[str, int]:
