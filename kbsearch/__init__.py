@@ -31,9 +31,11 @@ if TYPE_CHECKING:
         IndexUnwritable,
         KbSearchError,
         NativeMissing,
+        NoSteps,
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import BuildReport, Hit, PassageHit, Ranking, Reason, SearchResult, SectionView, Status
     from kbsearch.search import KnowledgeBase
 
@@ -57,15 +59,21 @@ __all__ = [
     "KbSearchError",
     "KnowledgeBase",
     "NativeMissing",
+    "NoSteps",
     "NotFound",
+    "Part",
     "Passage",
     "PassageHit",
+    "Picture",
+    "Procedure",
+    "ProcedureRef",
     "Ranking",
     "Reason",
     "SearchResult",
     "Section",
     "SectionView",
     "Status",
+    "Step",
     "Weights",
     "build",
     "load_encoder",
@@ -75,6 +83,7 @@ _MODULES = {
     "kbsearch.builder": ("build",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",
         "Hit",
