@@ -11,6 +11,7 @@ Never: break a line before 、 or behind 「, and never print a control characte
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -150,7 +151,7 @@ def _behind(procedure: Procedure, *, warning: bool) -> tuple[Part, ...]:
 
 def _reference(ref: ProcedureRef) -> str:
     number = f" --procedure {ref.number}" if ref.number > 1 else ""
-    return f"{ref.title} ({ref.total})   kbsearch steps '{ref.handle}'{number}"
+    return f"{ref.title} ({ref.total})   kbsearch steps {shlex.quote(ref.handle)}{number}"
 
 
 def _spaced(parts: Sequence[Part], words: Words) -> list[RenderableType]:
