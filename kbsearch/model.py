@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "JSON_VERSION",
     "Article",
     "ArticleWarning",
     "Encoder",
@@ -31,6 +32,9 @@ __all__ = [
     "Section",
     "Weights",
 ]
+
+JSON_VERSION: Final = 1
+"""Of everything that is printed as JSON: keys are added under the same version, never renamed or removed."""
 
 FloatArray: TypeAlias = "NDArray[np.float32]"  # as texts: the command line starts without NumPy
 RowArray: TypeAlias = "NDArray[np.int64]"

@@ -7,7 +7,9 @@ Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSO
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,8 +32,6 @@ __all__ = [
     "Status",
     "article_to_dict",
 ]
-
-JSON_VERSION: Final = 1
 
 Outcome = Literal["answer", "choose", "hand_over"]
 """What to do with an answer: show its first article, let the customer choose among the first few, or ask a person."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter, PassageRow
+    from kbsearch.procedures import Procedure
     from kbsearch.quotes import Quotation
     from kbsearch.results import Outcome, Reason
     from kbsearch.snapshot import Asked
@@ -232,11 +233,34 @@ class KnowledgeBase:
         ------
         NotFound, BadQuery
         """
+        return _section_view(*self._opened(section_id, as_of))
+
+    def steps(self, handle: str, number: int = 1) -> Procedure:
+        """The procedure of a section, or of an article, to be walked step by step.
+
+        Parameters
+        ----------
+        handle
+            ``article#anchor`` as in :meth:`section`; the article's id alone stands for the whole article.
+        number
+            Which one where there are several, as ``others`` of the procedure counts them: 1 is the first.
+
+        Raises
+        ------
+        NotFound, NoSteps, BadQuery
+        """
+        from kbsearch.markdown import procedure_of  # the parser, which a search does without
+
+        article, place = self._opened(handle)
+        return procedure_of(article, place if "#" in handle else None, number)
+
+    def _opened(self, section_id: str, as_of: DayLike = None) -> tuple[Article, int]:
+        """Article and index of a section; 0 for the article's id alone."""
         article_id, _, anchor = section_id.partition("#")
         article = self.article(article_id, as_of=as_of)
         for place, section in enumerate(article.sections):
             if section.anchor == anchor or not anchor:
-                return _section_view(article, place)
+                return article, place
         known = [name_section(article.id, section.anchor) for section in article.sections]
         raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
 

@@ -25,6 +25,7 @@ __all__ = ["app"]
 
 EXIT_FAULTY: Final = 3
 EXIT_UNDER: Final = 4
+EXIT_INTERRUPTED: Final = 130  # as shells have it
 
 app = typer.Typer(
     name="kbsearch",
@@ -211,6 +212,37 @@ def show_article(
         from kbsearch import render
 
         show(render.article_view(article))
+
+
+@app.command()
+def steps(
+    handle: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
+    index: IndexOption = None,
+    step: Annotated[
+        int | None, typer.Option("--step", min=1, help="Only this step, and no questions.", show_default=False)
+    ] = None,
+    procedure: Annotated[int, typer.Option(min=1, help="Which one, where an article or a section has several.")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="All steps at once, and no questions.")] = False,  # noqa: FBT002
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Walk a procedure step by step; into a pipe, print all of it."""
+    found = open_index(index).steps(handle, procedure)
+    if as_json:
+        print_json({"version": 1, **found.step(step).to_dict()} if step else found.to_dict())
+        return
+    from kbsearch import walkthrough
+
+    if step:
+        show(walkthrough.step_view(found.step(step), walkthrough.words_for(found.lang)))
+    elif everything or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        show(walkthrough.whole(found))
+    else:
+        from kbsearch.cli.walking import walk
+
+        try:
+            walk(found)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @app.command()
