@@ -31,10 +31,22 @@ if TYPE_CHECKING:
         IndexUnwritable,
         KbSearchError,
         NativeMissing,
+        NoSteps,
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
-    from kbsearch.results import BuildReport, Hit, PassageHit, Ranking, Reason, SearchResult, SectionView, Status
+    from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
+    from kbsearch.results import (
+        BuildReport,
+        Hit,
+        OtherVersion,
+        PassageHit,
+        Ranking,
+        Reason,
+        SearchResult,
+        SectionView,
+        Status,
+    )
     from kbsearch.search import KnowledgeBase
 
 __all__ = [
@@ -57,15 +69,22 @@ __all__ = [
     "KbSearchError",
     "KnowledgeBase",
     "NativeMissing",
+    "NoSteps",
     "NotFound",
+    "OtherVersion",
+    "Part",
     "Passage",
     "PassageHit",
+    "Picture",
+    "Procedure",
+    "ProcedureRef",
     "Ranking",
     "Reason",
     "SearchResult",
     "Section",
     "SectionView",
     "Status",
+    "Step",
     "Weights",
     "build",
     "load_encoder",
@@ -75,9 +94,11 @@ _MODULES = {
     "kbsearch.builder": ("build",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",
         "Hit",
+        "OtherVersion",
         "PassageHit",
         "Ranking",
         "Reason",

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kbsearch.calibration import calibrate
-from kbsearch.content import Amended
+from kbsearch.content import Amended, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.delta import plan_delta
 from kbsearch.embed import DEFAULT, load_encoder
@@ -37,6 +37,7 @@ from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
 from kbsearch.quotes import QuoteWriter
+from kbsearch.related import write_related
 from kbsearch.results import BuildReport
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.snapshot import Snapshot
@@ -46,6 +47,7 @@ from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
 from kbsearch.units import VERSION as UNITS
+from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ class _Job:
             # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
-                write_texts(draft.files, written, digests, warnings)
+                write_texts(draft.files, written, digests, warnings, model.count_tokens)
                 draft.files.synonyms.write_text(json.dumps(self.rules, ensure_ascii=False), "utf-8")
                 counts, written = _counts(articles, rows), written.without_sources()
                 del articles
@@ -221,6 +223,9 @@ class _Job:
             tell("write", 0, 1)
             quotable.write_vectors(units, model.dimension)
             dense, statistics = write_dense(draft.files, written, known, model.dimension)
+            titles = map_vectors(draft.files.title_vectors)
+            heads = [head_of(article) for article in written.articles]
+            write_related(draft.files.related, heads, titles, written.groups, 0, model.count_tokens)
             manifest = {
                 "fingerprints": asdict(self.recipe),
                 "encoder": {"name": self.encoder, "dimension": model.dimension},
@@ -277,7 +282,9 @@ class _Job:
 
         with clock.stage("write"):
             files = draft.build_on(published.generation)
-            manifest = plan.write(files, articles, self.weights, digests, checked, encode, tell)
+            manifest = plan.write(
+                files, articles, self.weights, digests, checked, encode, self.model.count_tokens, tell
+            )
         return manifest, journal, checked, new[0], manifest["counts"]["passages"] - new[0]
 
     def _quotable(

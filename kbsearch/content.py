@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
+from kbsearch.excerpts import JOINT, excerpt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
+from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -35,30 +37,39 @@ __all__ = [
     "SourceFile",
     "StoredPassage",
     "category_path",
+    "head_of",
     "name_section",
     "write_content",
 ]
+
+CONTACT: Final = "contact"
+"""Facet of the articles that say how to reach a person."""
 
 _RECENT: Final = 20_000
 _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
+_HEADS: Final = (
+    "SELECT number, id, path, title, lang, status, updated, translation_of, category, title_tokens, chars, tokens "
+    "FROM articles"
+)
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
 CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
     lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
-    status TEXT NOT NULL, valid_from TEXT, valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT,
-    meta TEXT NOT NULL);
+    audience TEXT NOT NULL, product TEXT NOT NULL, version TEXT NOT NULL, status TEXT NOT NULL, valid_from TEXT,
+    valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT, meta TEXT NOT NULL, title_tokens INTEGER,
+    chars INTEGER, tokens INTEGER);
 CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
 CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
     first INTEGER, last INTEGER, markdown TEXT, PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
 CREATE TABLE passages (
     row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, anchor TEXT, headings TEXT, first INTEGER, last INTEGER,
-    text TEXT, alias TEXT, vector_key TEXT);
+    text TEXT, alias TEXT, vector_key TEXT, section_chars INTEGER, section_tokens INTEGER);
 CREATE INDEX passages_of_article ON passages (article);
 CREATE TABLE unserved (
     article INTEGER, ordinal INTEGER, section INTEGER, text TEXT, first INTEGER, last INTEGER,
@@ -93,7 +104,7 @@ class SourceFile:
 
 
 class Head(NamedTuple):
-    """What articles have to do with each other."""
+    """An article in short. ``size``: characters and tokens of its Markdown."""
 
     number: int
     id: str
@@ -103,6 +114,17 @@ class Head(NamedTuple):
     status: str
     updated: dt.date | None
     translation_of: str | None
+    category: str = ""
+    title_tokens: int = 0
+    size: tuple[int, int] = (0, 0)
+
+
+def head_of(article: Article) -> Head:
+    """The same of an article that has no number yet, without sizes."""
+    return Head(
+        -1, article.id, article.path, article.title, article.lang, article.status, article.updated,
+        article.translation_of, article.category,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +162,11 @@ def write_content(
     rows: Iterable[StoredPassage],
     warnings: Iterable[ArticleWarning],
     amended: Amended | None = None,
+    count_tokens: Callable[[str], int] = len,
 ) -> None:
     """Write a new content file. Rows are numbered as they come, from 0 or behind what is amended; articles likewise.
+
+    ``count_tokens`` says what showing something costs; see :mod:`kbsearch.views`.
 
     Raises
     ------
@@ -163,12 +188,15 @@ def write_content(
             ((w.path, w.line, w.code, w.message, int(w.fatal)) for w in warnings),
         )
         amended = amended or Amended()
+        sizes: list[list[tuple[int, int]]] = []
         for number, article in enumerate(articles, start=amended.first_article):
-            _write_article(connection, number, article)
+            sizes.append(section_sizes(article, count_tokens))
+            _write_article(connection, number, article, count_tokens)
         connection.executemany("INSERT INTO removed VALUES (?)", ((number,) for number in amended.removed))
         connection.executemany("INSERT INTO removed_files VALUES (?)", ((path,) for path in amended.removed_files))
         connection.executemany(
-            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _passage_values(rows, articles, amended)
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _passage_values(rows, articles, amended, sizes),
         )
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:  # a full disk, most often
@@ -178,7 +206,10 @@ def write_content(
 
 
 def _passage_values(
-    rows: Iterable[StoredPassage], articles: Sequence[Article], amended: Amended
+    rows: Iterable[StoredPassage],
+    articles: Sequence[Article],
+    amended: Amended,
+    sizes: Sequence[Sequence[tuple[int, int]]],
 ) -> Iterator[tuple[object, ...]]:
     """What a page shows of a row stands in one place: a question reads some thirty of them."""
     for number, row in enumerate(rows, start=amended.first_row):
@@ -186,18 +217,25 @@ def _passage_values(
         section = articles[row.article].sections[passage.section]
         yield (
             number, article, passage.section, section.anchor, _json(section.headings), *passage.lines,
-            _copy(passage.text), row.alias, row.vector_key,
+            _copy(passage.text), row.alias, row.vector_key, *sizes[row.article][passage.section],
         )  # fmt: skip
 
 
-def _write_article(connection: sqlite3.Connection, number: int, article: Article) -> None:
+def _write_article(
+    connection: sqlite3.Connection,
+    number: int,
+    article: Article,
+    count_tokens: Callable[[str], int],
+) -> None:
     connection.execute(
-        f"INSERT INTO articles VALUES ({', '.join('?' * 17)})",  # noqa: S608 - only question marks
+        f"INSERT INTO articles VALUES ({', '.join('?' * 23)})",  # noqa: S608 - only question marks
         (
             number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
-            article.category, _json(article.tags), _json(article.aliases), article.status,
+            article.category, _json(article.tags), _json(article.aliases),
+            *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
-            article.translation_of, _json(article.meta),
+            article.translation_of, _json(article.meta), count_tokens(article.title),
+            len(article.markdown), count_tokens(article.markdown),
         ),
     )  # fmt: skip
     connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))
@@ -216,9 +254,26 @@ def _write_article(connection: sqlite3.Connection, number: int, article: Article
     facets = {("lang", article.lang), ("kind", article.kind)}
     facets |= {("tag", tag) for tag in article.tags}
     facets |= {("category", category) for category in category_path(article.category)}
+    facets |= set(scope_terms(article))
+    if str(article.meta.get("contact", "")).lower() in {"true", "yes"}:
+        facets.add((CONTACT, article.lang))
     connection.executemany(
         "INSERT INTO facets VALUES (?, ?, ?)", ((field, value, number) for field, value in sorted(facets))
     )
+
+
+def section_sizes(article: Article, count_tokens: Callable[[str], int]) -> list[tuple[int, int]]:
+    """Characters and tokens of what opening each section shows: itself and what stands below it."""
+    sections = article.sections
+    tokens = [count_tokens(section.markdown) for section in sections]
+    shown = [excerpt(sections, place).places for place in range(len(sections))]
+    return [
+        (
+            sum(len(sections[place].markdown) for place in places) + len(JOINT) * (len(places) - 1),
+            sum(tokens[place] for place in places),
+        )
+        for places in shown
+    ]
 
 
 def _copy(text: str) -> str:
@@ -247,7 +302,7 @@ class Content:
         self._check_present = check_present
         self._uri = _uri(file)
         self._local = threading.local()
-        self._recent: dict[int, tuple[str, str, str]] = {}
+        self._recent: dict[int, Head] = {}
 
     def articles(self) -> list[Article]:
         """Every article with its sections and passages, in order of number."""
@@ -287,6 +342,7 @@ class Content:
     def articles_matching(self, where: Filter) -> set[int]:
         """Numbers of the articles that a filter admits."""
         fields = {"lang": where.lang, "kind": where.kind, "category": where.category, "tag": where.tags}
+        fields |= {field: or_everyone(getattr(where, field)) for field in SCOPES}
         admitted: set[int] | None = None
         for field, values in fields.items():
             if values:
@@ -295,8 +351,20 @@ class Content:
                 admitted = numbers if admitted is None else admitted & numbers
         return set() if admitted is None else admitted
 
+    def contacts(self) -> list[tuple[str, int]]:
+        """Language and number of the articles that say how to reach a person (``contact: true``), in order of path."""
+        return self._all("SELECT value, article FROM facets WHERE field = ? ORDER BY article", CONTACT)
+
+    def rows_of_sections(self, article: int, sections: Sequence[int]) -> list[int]:
+        """Rows of the passages of some sections of an article, ascending."""
+        sql = "SELECT row FROM passages WHERE article = ? AND alias = '' AND section IN (%s)"
+        return sorted(row for (row,) in self._of_many(sql, sections, article))
+
     def facet(self, field: str) -> list[tuple[str, int]]:
-        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first."""
+        """Values of ``lang``, ``kind``, ``category`` or ``tag`` with the number of articles, most first.
+
+        Also of the fields of :data:`kbsearch.scope.SCOPES`, folded.
+        """
         return self._all("SELECT value, COUNT(*) FROM facets WHERE field = ? GROUP BY value ORDER BY 2 DESC, 1", field)
 
     def statuses(self) -> dict[str, int]:
@@ -306,42 +374,44 @@ class Content:
     def passage_rows(self, rows: Sequence[int]) -> dict[int, PassageRow]:
         """What is shown of the given rows."""
         found = self._of_many(
-            "SELECT row, article, anchor, headings, text, first, last FROM passages WHERE row IN (%s)",
+            "SELECT row, article, anchor, headings, text, first, last, section_chars, section_tokens FROM passages "
+            "WHERE row IN (%s)",
             [int(row) for row in rows],
         )
-        heads = self._heads_of({article for _, article, *_ in found})
+        heads = self.heads_of({article for _, article, *_ in found})
         shown: dict[int, PassageRow] = {}
         with self._as_corrupt():
-            for row, article, anchor, headings, text, first, last in found:
-                article_id, path, title = heads[article]
-                section_id = name_section(article_id, anchor)
+            for row, article, anchor, headings, text, first, last, *size in found:
+                head = heads[article]
+                section_id = name_section(head.id, anchor)
                 shown[row] = PassageRow(
-                    row, article, article_id, path, title, section_id, _headings(headings), text, (first, last)
-                )
+                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, (first, last),
+                    (size[0], size[1]),
+                )  # fmt: skip
         if missing := set(map(int, rows)) - shown.keys():
             raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
         return shown
 
-    def _heads_of(self, articles: set[int]) -> dict[int, tuple[str, str, str]]:
-        """Id, path and title of articles; those that were shown lately are not read again."""
+    def heads_of(self, articles: Collection[int]) -> Mapping[int, Head]:
+        """Articles in short, by number, and perhaps others; those that were asked for lately are not read again."""
         recent = self._recent
         missing = [number for number in articles if number not in recent]
         if missing:
             if len(recent) > _RECENT:
                 recent = self._recent = {number: recent[number] for number in articles if number in recent}
-            sql = "SELECT number, id, path, title FROM articles WHERE number IN (%s)"
-            recent.update({number: (name, path, title) for number, name, path, title in self._of_many(sql, missing)})
+            found = self._of_many(f"{_HEADS} WHERE number IN (%s)", missing)
+            recent.update({head.number: head for head in self._as_heads(found)})
         return recent
 
     def heads(self) -> list[Head]:
         """Every article in short, in order of number."""
-        found = self._all(
-            "SELECT number, id, path, title, lang, status, updated, translation_of FROM articles ORDER BY 1"
-        )
+        return self._as_heads(self._all(f"{_HEADS} ORDER BY 1"))
+
+    def _as_heads(self, found: Sequence[tuple[Any, ...]]) -> list[Head]:
         with self._as_corrupt():
             return [
-                Head(number, name, path, title, lang, status, _date(updated), source)
-                for number, name, path, title, lang, status, updated, source in found
+                Head(number, name, path, title, lang, status, _date(updated), source, category, title_tokens, (c, t))
+                for number, name, path, title, lang, status, updated, source, category, title_tokens, c, t in found
             ]
 
     def rows_of(self, articles: Sequence[int]) -> list[tuple[int, str]]:
@@ -368,9 +438,10 @@ class Content:
 
     def _article(self, row: tuple[object, ...]) -> Article:
         number, *values = row
-        (article_id, path, sha256, title, lang, kind, category, tags, aliases, status, *dates, source, meta, text) = (
-            values
-        )
+        (
+            article_id, path, sha256, title, lang, kind, category, tags, aliases, audience, product, version, status,
+            *dates, source, meta, _title_tokens, _chars, _tokens, text,
+        ) = values  # fmt: skip
         sections = self._all("SELECT * FROM sections WHERE article = ? ORDER BY ordinal", number)
         passages = self._all(
             "SELECT section, text, first, last FROM passages WHERE article = ? AND alias = '' ORDER BY row"
@@ -395,6 +466,8 @@ class Content:
                 for section, passage_text, first, last in passages
             ),
             markdown=str(text), meta=json.loads(str(meta)),
+            audience=tuple(json.loads(str(audience))), product=tuple(json.loads(str(product))),
+            version=tuple(json.loads(str(version))),
         )  # fmt: skip
 
     def _of_many(self, sql: str, values: Sequence[object], *first: object) -> list[Any]:

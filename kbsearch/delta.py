@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kbsearch.columns import save_column
-from kbsearch.content import Amended, Content, Head
+from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
 from kbsearch.known import InFile
+from kbsearch.related import write_related
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.tokens import TokenIndex, TokenWriter
+from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, write_dense, write_terms, write_texts
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Plan:
             return None
         removed = set(self.removed)
         kept = [head for head in self.base if head.number not in removed]
-        versions = sorted([*kept, *map(_head, articles)], key=lambda version: version.path)
+        versions = sorted([*kept, *map(head_of, articles)], key=lambda version: version.path)
         paths = {*self.touched, *self.gone}
         old, files = self.content.warnings(), self.published.base_files
         if distinct_ids(versions)[1] or any(w.code == "duplicate-id" for w in (*old, *found)):
@@ -109,6 +111,7 @@ class Plan:
         digests: Mapping[str, str],
         warnings: Sequence[ArticleWarning],
         encode: Callable[[Mapping[str, str], Sequence[Row]], Known],
+        count_tokens: Callable[[str], int],
         tell: Progress,
     ) -> dict[str, Any]:
         """Write the parts; returns the manifest, to be published."""
@@ -119,10 +122,12 @@ class Plan:
         removed = self.removed
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
-        write_texts(files, written, {path: digests[path] for path in self.touched}, warnings)
+        touched = {path: digests[path] for path in self.touched}
+        write_texts(files, written, touched, warnings, count_tokens)
         with TokenWriter(files.tokens) as tokens:
             write_terms(files, written, analyse_rows(rows, articles, weights, tokens, tell))
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
+        self._write_related(files, written, count_tokens)
         gone = self._write_removed(files, removed, base["passages"])
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {
@@ -140,7 +145,14 @@ class Plan:
         """Of every number; those that count no more are versions of nothing."""
         removed = set(self.removed)
         base = [h._replace(id=f"\0{h.number}", translation_of=None) if h.number in removed else h for h in self.base]
-        return translation_groups([*base, *map(_head, articles)])
+        return translation_groups([*base, *map(head_of, articles)])
+
+    def _write_related(self, files: Files, written: Written, count_tokens: Callable[[str], int]) -> None:
+        removed = set(self.removed)
+        base = [head._replace(title="") if head.number in removed else head for head in self.base]
+        titles = [map_vectors(each.title_vectors) for each in (self.published.files_of_base, files)]
+        heads = [*base, *map(head_of, written.articles)]
+        write_related(files.related, heads, np.concatenate(titles), written.groups, len(base), count_tokens)
 
     def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
         """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""
@@ -177,10 +189,3 @@ def _base_counts(published: Published) -> Mapping[str, int]:
     manifest = published.manifest
     counts: Mapping[str, int] = manifest.get("delta", {}).get("base") or manifest["counts"]
     return counts
-
-
-def _head(article: Article) -> Head:
-    return Head(
-        -1, article.id, article.path, article.title, article.lang, article.status, article.updated,
-        article.translation_of,
-    )  # fmt: skip

@@ -7,6 +7,7 @@ The tree, with the exit code of the command line and the HTTP status of a server
     ├── BadQuery                        12   400   the question or its filter cannot be understood
     ├── ConfigError(path)               13   500   kbsearch.toml or an environment variable is wrong
     ├── NotFound                        14   404   no such article or section in this index
+    │   └── NoSteps                               it is there, and has no steps to walk
     ├── IndexNotFound                   20   503   nothing was built there yet
     ├── IndexCorrupt(file, …)           21   503   a file is missing, cut short or changed
     ├── IndexIncompatible(what, …)      22   503   written by another version, analyser or encoder
@@ -42,6 +43,7 @@ __all__ = [
     "IndexUnwritable",
     "KbSearchError",
     "NativeMissing",
+    "NoSteps",
     "NotFound",
 ]
 
@@ -105,6 +107,26 @@ class NotFound(KbSearchError):
         self.near = near
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(f"There is no “{wanted}” in this index.{hint}")
+
+
+class NoSteps(NotFound):
+    """The article or section is there, and tells no steps.
+
+    Parameters
+    ----------
+    wanted
+        Its handle.
+    found
+        What it is instead: ``"a table"``.
+    near
+        Handles of the procedures of the same article.
+    """
+
+    def __init__(self, wanted: str, found: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__(wanted, near)
+        self.found = found
+        hint = f" This article has steps in {', '.join(near)}." if near else ""
+        self.args = (f"“{wanted}” has no steps to follow: it is {found}.{hint}",)
 
 
 class IndexNotFound(KbSearchError):

@@ -29,6 +29,7 @@ import numpy as np
 import tantivy
 
 from kbsearch.errors import IndexCorrupt
+from kbsearch.scope import SCOPES, or_everyone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -68,7 +69,10 @@ _NO_SCORES: Final = np.empty(0, dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class LexicalRow:
-    """What the leg knows of one passage; ``words`` and ``grams`` are terms joined by one space."""
+    """What the leg knows of one passage; ``words`` and ``grams`` are terms joined by one space.
+
+    ``scope`` is what :func:`kbsearch.scope.scope_terms` gives.
+    """
 
     words: str
     grams: str
@@ -77,6 +81,7 @@ class LexicalRow:
     kind: str
     categories: tuple[str, ...]
     tags: tuple[str, ...]
+    scope: tuple[tuple[str, str], ...] = ()
 
 
 def write_lexical(folder: Path, rows: Iterable[LexicalRow]) -> None:
@@ -126,6 +131,8 @@ def _document(number: int, row: LexicalRow) -> tantivy.Document:
         document.add_text("category", category)
     for tag in row.tags:
         document.add_text("tag", tag)
+    for field, value in row.scope:
+        document.add_text(field, value)
     return document
 
 
@@ -318,6 +325,7 @@ class LexicalIndex:
         fields = {} if where is None else {"lang": where.lang, "kind": where.kind, "category": where.category}
         if where is not None:
             fields["tag"] = where.tags
+            fields |= {field: or_everyone(getattr(where, field)) for field in SCOPES}
         for field, values in fields.items():
             if values:
                 terms = tantivy.Query.term_set_query(self._schema, field, list(values))
@@ -394,7 +402,7 @@ def _schema() -> tantivy.Schema:
         builder.add_text_field(stream, tokenizer_name="whitespace", index_option="freq")
     for number in ("row", "article"):
         builder.add_unsigned_field(number, indexed=True, fast=True)
-    for field in ("lang", "kind", "category", "tag"):
+    for field in ("lang", "kind", "category", "tag", *SCOPES):
         builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
     return builder.build()
 

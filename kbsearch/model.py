@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "JSON_VERSION",
     "Article",
     "ArticleWarning",
     "Encoder",
@@ -31,6 +32,9 @@ __all__ = [
     "Section",
     "Weights",
 ]
+
+JSON_VERSION: Final = 1
+"""Of everything that is printed as JSON: keys are added under the same version, never renamed or removed."""
 
 FloatArray: TypeAlias = "NDArray[np.float32]"  # as texts: the command line starts without NumPy
 RowArray: TypeAlias = "NDArray[np.int64]"
@@ -125,6 +129,10 @@ class Article:
         First and last day on which it is served.
     meta
         Front matter keys that kbsearch does not know, as they were read (strings, numbers, lists).
+    audience, product, version
+        For whom it is, as written; empty for everyone. See :mod:`kbsearch.scope`.
+    generation
+        Name of the published state that gave it; ``""`` for one that was read from its file.
     """
 
     id: str
@@ -146,6 +154,10 @@ class Article:
     passages: tuple[Passage, ...]
     markdown: str
     meta: Mapping[str, object] = field(default_factory=dict)
+    audience: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    generation: str = field(default="", compare=False)
 
 
 class Encoder(Protocol):
@@ -188,20 +200,28 @@ class Encoder(Protocol):
 class Filter:
     """Which articles may answer. Values of one field are alternatives, fields must all match; empty means any.
 
-    ``category`` holds subtrees: ``shop`` covers ``shop/returns``.
+    ``category`` holds subtrees: ``shop`` covers ``shop/returns``. ``audience``, ``product`` and ``version`` also admit
+    the articles that say nothing about theirs; see :mod:`kbsearch.scope`.
     """
 
     lang: tuple[str, ...] = ()
     category: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     kind: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.lang or self.category or self.tags or self.kind)
+        scoped = self.audience or self.product or self.version
+        return bool(self.lang or self.category or self.tags or self.kind or scoped)
 
 
 class PassageRow(NamedTuple):
-    """One row as it is shown: a passage with what stands above it. A question makes some thirty of them."""
+    """One row as it is shown: a passage with what stands above it. A question makes some thirty of them.
+
+    ``section_size``: characters and tokens of what opening its section shows.
+    """
 
     row: int
     article: int
@@ -212,6 +232,7 @@ class PassageRow(NamedTuple):
     headings: tuple[str, ...]
     text: str
     lines: Lines
+    section_size: tuple[int, int] = (0, 0)
 
     @property
     def heading(self) -> str:

@@ -20,6 +20,7 @@ from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
 from kbsearch.quotes import QuoteIndex
+from kbsearch.related import load_related
 from kbsearch.tokens import TokenDelta, TokenIndex, term_id
 from kbsearch.vector import DenseReport, VectorDelta, VectorIndex, map_vectors
 from kbsearch.vocabulary import Vocabulary
@@ -146,6 +147,15 @@ class Parts:
         """Number of the article that each is a version of, int32, shape (articles,)."""
         files = self._files()
         return load_column((files.delta if self._delta else files).group_column, np.int32, self.articles)
+
+    @cached_property
+    def related(self) -> NDArray[np.int32]:
+        """Articles that a reader of each may want next; see :func:`kbsearch.related.load_related`."""
+        files = self._files()
+        own = load_related(files.related, self._base_articles)
+        if self._delta is None:
+            return own
+        return np.concatenate([own, load_related(files.delta.related, self._delta["articles"])])
 
     @cached_property
     def removed_articles(self) -> NDArray[np.bool_]:

@@ -14,6 +14,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kbsearch.labels import fallback_label, stale_label
+from kbsearch.scope import SCOPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -146,10 +149,16 @@ def _hit(hit: Hit) -> Iterator[_Block]:
     for heading in hit.passages[0].headings if hit.passages else (hit.heading,):
         if heading and heading != hit.title:
             head += [(" › ", "dim"), (heading, "")]
+    if hit.wanted_lang is not None:
+        head.append((f"  {fallback_label(hit)}", "not bold yellow"))
     yield _Block(tuple(head), "bold cyan")
+    if hit.stale_since is not None:
+        yield _Block(((stale_label(hit), ""),), "yellow", indent=3)
     yield _Block(tuple(_marked(hit)), indent=3)
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
     place = f"{hit.path}:{hit.lines[0]}   score {hit.score:.2f} from {legs}"
+    if hit.versions:
+        place += "   also " + " · ".join(f"{version.lang} {version.article_id}" for version in hit.versions)
     yield _Block(((place, ""), *(_reasons(hit.reasons) if hit.reasons else ())), "dim", indent=3, below=1)
 
 
@@ -192,6 +201,7 @@ def article_view(article: Article) -> RenderableType:
 
     head = Text(article.title, style="bold")
     facts = [article.lang, article.kind, article.category, *article.tags]
+    facts += [f"{scope} {', '.join(values)}" for scope in SCOPES if (values := getattr(article, scope))]
     if article.updated is not None:
         facts.append(f"updated {article.updated}")
     parts = [

@@ -7,9 +7,12 @@ Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSO
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from kbsearch.model import Article, ArticleWarning, Lines
@@ -18,6 +21,7 @@ __all__ = [
     "JSON_VERSION",
     "BuildReport",
     "Hit",
+    "OtherVersion",
     "Outcome",
     "PassageHit",
     "Ranking",
@@ -28,8 +32,6 @@ __all__ = [
     "Status",
     "article_to_dict",
 ]
-
-JSON_VERSION: Final = 1
 
 Outcome = Literal["answer", "choose", "hand_over"]
 """What to do with an answer: show its first article, let the customer choose among the first few, or ask a person."""
@@ -122,6 +124,14 @@ class Reason:
     contribution: float
 
 
+class OtherVersion(NamedTuple):
+    """A version of an article in another language, or another one in the same, that might have been shown."""
+
+    lang: str
+    article_id: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One article of the answer, shown by its best passage.
@@ -139,7 +149,19 @@ class Hit:
     passages
         The best passages of the article, best first; the first is the one shown.
     reasons
-        Why it stands where it stands, the strongest first; empty unless it was asked to explain.
+        Why it stands where it stands, the strongest first; empty unless it was asked to explain. Of several versions of
+        an article, those of the one that ranks best.
+    lang
+        The language of the version that is shown.
+    versions
+        The other versions that may answer.
+    wanted_lang
+        The language that was asked for, or is the question's, when no version that may answer is in it; else None.
+        ``en`` of a question in Latin letters stands for all languages written so.
+    updated
+        Day of the front matter.
+    stale_since
+        Day of the last update of what this is a translation of, when it is after its own; else None.
     """
 
     rank: int
@@ -155,6 +177,21 @@ class Hit:
     lines: Lines
     passages: tuple[PassageHit, ...]
     reasons: tuple[Reason, ...] = ()
+    lang: str = ""
+    versions: tuple[OtherVersion, ...] = ()
+    wanted_lang: str | None = None
+    updated: dt.date | None = None
+    stale_since: dt.date | None = None
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether it is shown for want of a version in the reader's language."""
+        return self.wanted_lang is not None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it is a translation that is older than its source."""
+        return self.stale_since is not None
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as one entry of ``hits`` in the JSON of a search; ``reasons`` only where it was asked to explain."""
@@ -174,6 +211,13 @@ class Hit:
             "parts": {name: round(value, 6) for name, value in self.parts.items()},
             "path": self.path,
             "lines": list(self.lines),
+            "lang": self.lang,
+            "versions": [version._asdict() for version in self.versions],
+            "is_fallback": self.is_fallback,
+            "wanted_lang": self.wanted_lang,
+            "outdated": self.outdated,
+            "updated": _iso(self.updated),
+            "stale_since": _iso(self.stale_since),
             **({"reasons": reasons} if reasons else {}),
         }
 
@@ -182,12 +226,13 @@ class Hit:
 class Ranking:
     """An answer without anything to show: ids of distinct articles, best first.
 
-    ``outcome`` and ``confidence`` as in :class:`SearchResult`.
+    ``outcome``, ``confidence`` and ``generation`` as in :class:`SearchResult`.
     """
 
     article_ids: tuple[str, ...]
     outcome: Outcome
     confidence: float | None
+    generation: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +285,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section of an article, as Markdown, with where it stands."""
+    """One section of an article, as Markdown, with where it stands and the published state that it came from."""
 
     section_id: str
     article_id: str
@@ -251,6 +296,7 @@ class SectionView:
     markdown: str
     path: str
     lines: Lines
+    generation: str = field(default="", compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -263,13 +309,20 @@ class SectionView:
 
 
 def article_to_dict(article: Article) -> dict[str, Any]:
-    """A served article as JSON: front matter, sections with their ids, Markdown."""
+    """A served article as JSON: front matter, sections with their ids, Markdown.
+
+    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON.
+    """
     days = ("valid_from", "valid_until", "updated", "review_by")
     plain = ("id", "path", "title", "lang", "kind", "category", "status", "translation_of", "markdown")
     return {
         "version": JSON_VERSION,
         **{name: getattr(article, name) for name in plain},
-        **{name: None if (day := getattr(article, name)) is None else day.isoformat() for name in days},
+        **{name: _iso(getattr(article, name)) for name in days},
+        "generation": article.generation,
+        "audience": list(article.audience),
+        "product": list(article.product),
+        "product_version": list(article.version),
         "tags": list(article.tags),
         "aliases": list(article.aliases),
         "meta": dict(article.meta),
@@ -284,6 +337,10 @@ def article_to_dict(article: Article) -> dict[str, Any]:
             for section in article.sections
         ],
     }
+
+
+def _iso(day: dt.date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -32,7 +32,8 @@ from kbsearch.text import analyse, japanese_share
 from kbsearch.wording import mend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from kbsearch.learned import Models
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
+    from kbsearch.versions import Choice, Chosen
 
     Forests = tuple[structures.Forest | None, structures.Forest | None, structures.Forest | None]
 
@@ -134,11 +136,15 @@ class RankedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedArticle:
-    """An article with its score and its best rows of different texts: at least one, at most ``SHOWN_ROWS``."""
+    """An article with its score and its best rows of different texts: at least one, at most ``SHOWN_ROWS``.
+
+    ``ranked_as`` is the version of it that has the score, where another one is shown; else its own number.
+    """
 
     number: int
     score: float
     rows: tuple[RankedRow, ...]
+    ranked_as: int
 
 
 def prepare(snapshot: Snapshot, question: str, mode: Mode, laps: Laps | None = None) -> Query:
@@ -180,11 +186,15 @@ def best_articles(
     k: int,
     without: tuple[int, ...] = (),
     laps: Laps | None = None,
+    *,
+    day: dt.date | None = None,
+    choice: Choice | None = None,
 ) -> Ranked:
     """The k best articles, best first: score descending, article number ascending.
 
     ``models`` rank them in the mode ``hybrid``; no other needs any.
-    Articles whose numbers are in ``without`` take no part.
+    Articles whose numbers are in ``without`` take no part, nor do those that are not valid on the ``day``, today.
+    With a ``choice``, versions of one article are one article; without, each is one.
 
     The learned ranking always sees the same pool, whatever k is, so that a short page is the beginning of a long one.
     Where the pool holds fewer articles than wanted (a few long ones can fill it), a deeper one gives more, which stand
@@ -192,10 +202,11 @@ def best_articles(
     """
     k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
     laps = laps or Laps()
-    pooled = candidates(snapshot, query, where, POOL, mode, without, laps)
+    pooled = candidates(snapshot, query, where, POOL, mode, without, laps, day=day)
     if mode != "hybrid" or models is None or query.wordings[0].vector is None:
         articles, log_odds = best_of_articles(pooled, snapshot.article_of_row[pooled.rows]), None
         numbers, scores = articles.rows, rank(articles, mode)
+        merits = scores
         places, begins = _in_order(numbers, scores, mode), _begins(snapshot, pooled)
     else:
         judgement = judged(snapshot, query, pooled, models.forests)
@@ -203,9 +214,14 @@ def best_articles(
             judgement.numbers, judgement.order, judgement.begins, judgement.log_odds,
         )  # fmt: skip
         scores = (1 / (1 + np.exp(-judgement.scores.astype(np.float64)))).astype(np.float32)  # (0, 1), order kept
-    found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, places[:k], mode)
+        merits = judgement.raw
+    if choice is None:
+        found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, places[:k], mode)
+    else:
+        chosen = choice.of(numbers, places, merits, k)
+        found = _chosen_articles(snapshot, query, pooled, numbers, begins, scores, chosen, mode)
     if len(found) < k:
-        found += _deeper(snapshot, query, where, mode, k, without, pooled, found)
+        found += _deeper(snapshot, query, where, mode, k, without, pooled, found, day, choice)
     laps.end("rank")
     return Ranked(tuple(found), log_odds)
 
@@ -219,13 +235,15 @@ def _deeper(
     without: tuple[int, ...],
     pooled: Candidates,
     found: list[RankedArticle],
+    day: dt.date | None,
+    choice: Choice | None,
 ) -> list[RankedArticle]:
     """More articles than the pool holds, which stand behind those that were ``found``."""
     behind: list[RankedArticle] = []
     pool, seen = POOL, len(pooled.rows)
     while len(found) + len(behind) < k and pool < _DEEPEST_POOL:
         pool *= _DEEPER
-        pooled = candidates(snapshot, query, where, pool, mode, without)
+        pooled = candidates(snapshot, query, where, pool, mode, without, day=day)
         if len(pooled.rows) == seen:
             break  # the legs have no more
         seen = len(pooled.rows)
@@ -236,8 +254,13 @@ def _deeper(
         scores: FloatArray = plain * floor if mode == "hybrid" else np.minimum(plain, floor)
         known = np.array([article.number for article in chain(found, behind)], dtype=np.int64)
         places = _in_order(deep.rows, scores, mode)
-        places = places[~np.isin(deep.rows[places], known)][: k - len(known)]
-        behind += _ranked_articles(snapshot, query, pooled, deep.rows, begins, scores, places, mode)
+        if choice is None:
+            places = places[~np.isin(deep.rows[places], known)][: k - len(known)]
+            behind += _ranked_articles(snapshot, query, pooled, deep.rows, begins, scores, places, mode)
+        else:
+            places = places[~np.isin(choice.group[deep.rows[places]], choice.group[known])]
+            chosen = choice.of(deep.rows, places, plain, k - len(known))
+            behind += _chosen_articles(snapshot, query, pooled, deep.rows, begins, scores, chosen, mode)
     return behind
 
 
@@ -251,6 +274,38 @@ def _begins(snapshot: Snapshot, pooled: Candidates) -> RowArray:
     """Where the rows of each article begin in a pool, and where the last ones end."""
     numbers = snapshot.article_of_row[pooled.rows]
     return np.append(np.flatnonzero(np.diff(numbers, prepend=-1)), len(numbers))
+
+
+def _chosen_articles(
+    snapshot: Snapshot,
+    query: Query,
+    pooled: Candidates,
+    numbers: RowArray,
+    begins: RowArray,
+    scores: FloatArray,
+    chosen: Sequence[Chosen],
+    mode: Mode,
+) -> list[RankedArticle]:
+    """The chosen versions, each with the score of the one that ranks best, and with rows of its own.
+
+    Where the pool has no row of a version, all of its rows are compared: the cosine knows across languages which
+    passage says the same.
+    """
+    inside = np.array([one.shown_at for one in chosen if one.shown_at >= 0], dtype=np.int64)
+    found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, inside, mode)
+    missing = sorted(one.number for one in chosen if one.shown_at < 0)
+    if missing:
+        owners = snapshot.article_of_row
+        ranges = zip(np.searchsorted(owners, missing), np.searchsorted(owners, missing, side="right"), strict=True)
+        more = scored(snapshot, query, np.concatenate([np.arange(*ends) for ends in ranges]))
+        places, unscored = np.arange(len(missing)), np.zeros(len(missing), dtype=np.float32)
+        its_numbers = np.array(missing, dtype=np.int64)
+        found += _ranked_articles(snapshot, query, more, its_numbers, _begins(snapshot, more), unscored, places, mode)
+    shown = {article.number: article for article in found}
+    return [
+        replace(shown[one.number], score=float(scores[one.ranked_at]), ranked_as=int(numbers[one.ranked_at]))
+        for one in chosen
+    ]
 
 
 def _ranked_articles(
@@ -289,7 +344,7 @@ def _ranked_articles(
             if len(shown) == SHOWN_ROWS:
                 break
         begin += len(own)
-        found.append(RankedArticle(number, score, tuple(shown.values())))
+        found.append(RankedArticle(number, score, tuple(shown.values()), number))
     return found
 
 
@@ -318,11 +373,13 @@ def judged(
         return native.judge(corpus, _ways(snapshot, query), asking, pooled.rows, scores, forests)
 
 
-def reasons_of(snapshot: Snapshot, models: Models, query: Query, where: Filter) -> dict[int, tuple[Reason, ...]]:
+def reasons_of(
+    snapshot: Snapshot, models: Models, query: Query, where: Filter, day: dt.date | None = None
+) -> dict[int, tuple[Reason, ...]]:
     """Why the articles of the pool stand where they stand, by article number; see :class:`kbsearch.results.Reason`."""
     if query.wordings[0].vector is None:
         return {}
-    found = judged(snapshot, query, candidates(snapshot, query, where, POOL), models.forests)
+    found = judged(snapshot, query, candidates(snapshot, query, where, POOL, day=day), models.forests)
     names = (*NAMES, VERSION)
     described = np.column_stack([found.features, found.scores])
     added = np.column_stack([models.ranker.contributions(found.features), found.scores - found.raw])
@@ -344,10 +401,15 @@ def candidates(
     mode: Mode = "hybrid",
     without: tuple[int, ...] = (),
     laps: Laps | None = None,
+    *,
+    day: dt.date | None = None,
 ) -> Candidates:
-    """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs."""
+    """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs.
+
+    Of what is valid on the ``day``, today, without the articles of some numbers.
+    """
     laps = laps or Laps()
-    excluded = snapshot.out_of_date_today() + without
+    excluded = (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
     by_words, later = _by_words(snapshot, query, where, pool, mode, excluded)
     laps.end("lexical")
     near: list[RowArray] = []

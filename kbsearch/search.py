@@ -17,12 +17,13 @@ from __future__ import annotations
 import difflib
 import itertools
 import threading
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
 from kbsearch.errors import BadQuery, NotFound
-from kbsearch.filters import FilterLike, parse_filter
+from kbsearch.filters import DayLike, FilterLike, LanguagesLike, parse_day, parse_filter, parse_languages
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
@@ -34,13 +35,16 @@ from kbsearch.snippet import DEFAULT_CHARS, make_snippet, note_sizes, says_notes
 from kbsearch.store import Store
 from kbsearch.turns import Turns
 from kbsearch.units import wants_number, wants_rule
+from kbsearch.versions import Choice, reader_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter, PassageRow
+    from kbsearch.procedures import Procedure
     from kbsearch.quotes import Quotation
     from kbsearch.results import Outcome, Reason
     from kbsearch.snapshot import Asked
@@ -111,8 +115,10 @@ class KnowledgeBase:
         mode: Mode = "hybrid",
         snippet_chars: int = DEFAULT_CHARS,
         explain: bool = False,
+        prefer_lang: LanguagesLike = None,
+        as_of: DayLike = None,
     ) -> SearchResult:
-        """Answer a question with ranked articles.
+        """Answer a question with ranked articles, each in the version of the reader's language.
 
         Parameters
         ----------
@@ -121,19 +127,26 @@ class KnowledgeBase:
         k
             At most so many articles, 1 and up.
         filter
-            Which articles may answer: ``lang``, ``category`` (with what is below it), ``tags``, ``kind``; each a text
-            or several alternatives.
+            Which articles may answer: ``lang``, ``category`` (with what is below it), ``tags``, ``kind``,
+            ``audience``, ``product``, ``version`` (with what does not say its own); each a text or several
+            alternatives.
         mode
             ``"hybrid"``, or one leg alone: ``"lexical"`` needs no encoder, ``"dense"`` no words.
         snippet_chars
             Longest snippet in characters, 1 and up.
         explain
             Give each hit its ``reasons``; in the mode ``"hybrid"`` only, and at the price of a second ranking.
+        prefer_lang
+            The reader's language, or several in order; without it, that of the question where it is clear. It decides
+            which of several versions of an article is shown, and nothing else.
+        as_of
+            Answer as on that day, a date or ISO text, instead of today: by ``valid_from`` and ``valid_until`` of the
+            articles as they are in this index.
 
         Returns
         -------
         SearchResult
-            Hits are distinct articles, score descending.
+            Hits are distinct articles, versions of one counting once, score descending.
 
         Raises
         ------
@@ -141,16 +154,20 @@ class KnowledgeBase:
         """
         laps = Laps()
         where = _checked(question, k, filter, mode, snippet_chars)
+        prefer, day = parse_languages(prefer_lang), parse_day(as_of) or today()
         snapshot = self.snapshot
         with _TURNS, snapshot.generation.blamed():
             laps.begin()
             query = prepare(snapshot, question, mode, laps)
-            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, (), laps)
+            choice = _choice(snapshot, prefer, where, query, day)
+            ranked = best_articles(
+                snapshot, self._models(mode), query, where, mode, k, laps=laps, day=day, choice=choice
+            )
             outcome, confidence = _judged(snapshot, ranked, mode)
             models = self._models(mode) if explain else None
-            reasons = {} if models is None else reasons_of(snapshot, models, query, where)
+            reasons = {} if models is None else reasons_of(snapshot, models, query, where, day)
             laps.end("rank")
-            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons, laps)
+            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons, choice, laps)
         return SearchResult(
             query=question, hits=hits, outcome=outcome, confidence=confidence, understood=query.understood,
             took_ms=laps.total, generation=snapshot.generation.name, stages=laps.stages,
@@ -164,52 +181,86 @@ class KnowledgeBase:
         filter: FilterLike = None,  # noqa: A002 - as in search
         mode: Mode = "hybrid",
         without: Collection[str] = (),
+        versions: Literal["all", "one"] = "all",
+        prefer_lang: LanguagesLike = None,
+        as_of: DayLike = None,
     ) -> Ranking:
         """The k best articles, as :meth:`search` ranks them, without fetching anything to show.
 
         Besides the modes of :meth:`search` it takes those of :data:`kbsearch.rank.BASELINES`, for comparisons.
-        Articles whose ids are in ``without`` take no part, as if they had never been written.
+        Articles whose ids are in ``without`` take no part, as if they had never been written. Each version of an
+        article has a place of its own, unless ``versions`` is ``"one"``: then one has it, as in :meth:`search`.
         """
         where = _checked(question, k, filter, mode, DEFAULT_CHARS, MODES + BASELINES)
         if isinstance(without, str):
             raise BadQuery(f"without is a list of article ids, such as [{without!r}], not a text.")
+        if versions not in {"all", "one"}:
+            raise BadQuery(f"versions is “all” or “one”, not {versions!r}.")
+        prefer, day = parse_languages(prefer_lang), parse_day(as_of) or today()
         snapshot, unwanted = self.snapshot, frozenset(without)
         with _TURNS, snapshot.generation.blamed():
             hidden = tuple(number for number, name in enumerate(snapshot.article_ids) if name in unwanted)
             query = prepare(snapshot, question, mode)
-            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, hidden)
+            choice = _choice(snapshot, prefer, where, query, day, hidden) if versions == "one" else None
+            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, hidden, day=day, choice=choice)
             ids = tuple(snapshot.article_ids[article.number] for article in ranked.articles)
-        return Ranking(ids, *_judged(snapshot, ranked, mode))
+        return Ranking(ids, *_judged(snapshot, ranked, mode), snapshot.generation.name)
 
     def prepare(self, question: str, mode: Mode = "hybrid") -> Query:
         """The question as the legs see it: its terms and its vector."""
         return prepare(self.snapshot, question, mode)
 
-    def article(self, article_id: str) -> Article:
+    def article(self, article_id: str, *, as_of: DayLike = None) -> Article:
         """A served article with its sections.
 
         Raises
         ------
         NotFound
-            For an unknown id, and for an article that is a draft, archived, or not valid today.
+            For an unknown id, and for an article that is a draft, archived, or not valid on the day, today.
+        BadQuery
+            For an ``as_of`` that is no day.
         """
-        with self.snapshot.generation.blamed():
-            return _served_article(self.snapshot, article_id)
+        snapshot, day = self.snapshot, parse_day(as_of) or today()
+        with snapshot.generation.blamed():
+            return replace(_served_article(snapshot, article_id, day), generation=snapshot.generation.name)
 
-    def section(self, section_id: str) -> SectionView:
+    def section(self, section_id: str, *, as_of: DayLike = None) -> SectionView:
         """A section by ``article#anchor``, with the sections below it: an exception under a sub-heading belongs to it.
 
-        The article's id alone is its lead, or its first section without one.
+        The article's id alone is its lead, or its first section without one. ``as_of`` as in :meth:`article`.
 
         Raises
         ------
-        NotFound
+        NotFound, BadQuery
         """
+        return _section_view(*self._opened(section_id, as_of))
+
+    def steps(self, handle: str, number: int = 1) -> Procedure:
+        """The procedure of a section, or of an article, to be walked step by step.
+
+        Parameters
+        ----------
+        handle
+            ``article#anchor`` as in :meth:`section`; the article's id alone stands for the whole article.
+        number
+            Which one where there are several, as ``others`` of the procedure counts them: 1 is the first.
+
+        Raises
+        ------
+        NotFound, NoSteps, BadQuery
+        """
+        from kbsearch.markdown import procedure_of  # the parser, which a search does without
+
+        article, place = self._opened(handle)
+        return procedure_of(article, place if "#" in handle else None, number)
+
+    def _opened(self, section_id: str, as_of: DayLike = None) -> tuple[Article, int]:
+        """Article and index of a section; 0 for the article's id alone."""
         article_id, _, anchor = section_id.partition("#")
-        article = self.article(article_id)
+        article = self.article(article_id, as_of=as_of)
         for place, section in enumerate(article.sections):
             if section.anchor == anchor or not anchor:
-                return _section_view(article, place)
+                return article, place
         known = [name_section(article.id, section.anchor) for section in article.sections]
         raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
 
@@ -253,6 +304,7 @@ def _present(
     articles: Sequence[RankedArticle],
     snippet_chars: int,
     reasons: Mapping[int, tuple[Reason, ...]],
+    choice: Choice,
     laps: Laps,
 ) -> tuple[Hit, ...]:
     """Fetch the page that is shown, in one go, and quote it."""
@@ -267,11 +319,12 @@ def _present(
         texts = {row: passages[row].text for row in quoted[number - 1]}
         is_japanese = bool(snapshot.is_japanese[article.number])
         snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
+        shown = choice.shown(article.number)
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.number, ()),
+                reasons.get(article.ranked_as, ()), **shown._asdict(),
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -293,6 +346,14 @@ def _quotations(
         quotations = snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, some, limit, sizes, wants)
         found.update(zip(places, quotations, strict=True))
     return [found[place] for place in range(len(articles))]
+
+
+def _choice(
+    snapshot: Snapshot, prefer: tuple[str, ...], where: Filter, query: Query, day: dt.date, hidden: tuple[int, ...] = ()
+) -> Choice:
+    first = query.wordings[0]
+    reader = reader_of(prefer, where, first.text, asks_japanese=first.asks_japanese)
+    return Choice(snapshot, reader, where, day, hidden)
 
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
@@ -325,19 +386,19 @@ def _section_view(article: Article, place: int) -> SectionView:
     return SectionView(
         name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
         section.kind, "\n\n".join(parts), article.path, (section.lines[0], last),
+        generation=article.generation,
     )  # fmt: skip
 
 
-def _served_article(snapshot: Snapshot, article_id: str) -> Article:
+def _served_article(snapshot: Snapshot, article_id: str, day: dt.date) -> Article:
     article = snapshot.content.article_by_id(article_id)
-    day = today()
     if (
         article is None
         or article.status != "published"
         or (article.valid_from is not None and day < article.valid_from)
         or (article.valid_until is not None and day > article.valid_until)
     ):
-        hidden = {snapshot.article_ids[number] for number in snapshot.out_of_date_today()}
+        hidden = {snapshot.article_ids[number] for number in snapshot.out_of_date(day)}
         served = [name for name in snapshot.content.served_ids() if name not in hidden]
         raise NotFound(article_id, tuple(difflib.get_close_matches(article_id, served, n=3)))
     return article

@@ -21,6 +21,7 @@ from kbsearch.parts import Parts
 from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
 from kbsearch.units import VERSION as UNITS
+from kbsearch.versions import Families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -75,6 +76,7 @@ class Snapshot:
         self._memory = _Memory(1024)
         self._questions = _Memory(64)
         self._pieces: dict[str, int] = {}
+        self._articles = _Memory(32)
         self._masks = _Memory(32)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
 
     @property
@@ -91,6 +93,11 @@ class Snapshot:
     def group(self) -> NDArray[np.int32]:
         """Number of the article that each is a version of: translations have that of their source."""
         return self.parts.group
+
+    @cached_property
+    def families(self) -> Families:
+        """Which articles are versions of one."""
+        return Families(self.parts.group)
 
     @cached_property
     def tokens(self) -> TokenIndex:
@@ -167,7 +174,11 @@ class Snapshot:
 
     def out_of_date_today(self) -> tuple[int, ...]:
         """Numbers of the published articles that are not valid today."""
-        day = today().isoformat()
+        return self.out_of_date(today())
+
+    def out_of_date(self, on: dt.date) -> tuple[int, ...]:
+        """Numbers of the published articles that are not valid on a day."""
+        day = on.isoformat()
         return self._memory.get(("out of date", day), lambda: self._out_of_date(day))
 
     def admitted(self, where: Filter, excluded: tuple[int, ...]) -> Restriction | None:
@@ -187,7 +198,10 @@ class Snapshot:
         )
 
     def admitted_articles(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Articles that may answer, bool by number."""
+        """Articles that may answer, bool by number; not to be changed."""
+        return self._articles.get((where, excluded), lambda: self._admit(where, excluded))
+
+    def _admit(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_]:
         articles = ~self.parts.removed_articles
         if where:
             articles[:] = False

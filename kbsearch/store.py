@@ -147,6 +147,11 @@ class Files:
         return self.folder / "columns" / "group.npy"
 
     @property
+    def related(self) -> Path:
+        """Related articles of each, by article number; see :mod:`kbsearch.related`."""
+        return self.folder / "columns" / "related.npy"
+
+    @property
     def samples(self) -> Path:
         """Rows that stand for all others, int64: see :mod:`kbsearch.writing`."""
         return self.folder / "columns" / "samples.npy"

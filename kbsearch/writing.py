@@ -12,12 +12,13 @@ from kbsearch.columns import let_go, save_column
 from kbsearch.content import Amended, SourceFile, StoredPassage, category_path, write_content
 from kbsearch.embed import text_key
 from kbsearch.lexical import LexicalRow, write_lexical
+from kbsearch.scope import scope_terms
 from kbsearch.vector import DenseReport, cosine_statistics, map_vectors, write_graphs, write_vectors
 from kbsearch.vocabulary import write_vocabulary
 from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,15 +69,25 @@ class Written:
         return replace(self, articles=heads)
 
 
-def write_texts(files: Files, written: Written, digests: Mapping[str, str], warnings: Iterable[ArticleWarning]) -> None:
-    """Write all that needs neither terms nor vectors."""
+def write_texts(
+    files: Files,
+    written: Written,
+    digests: Mapping[str, str],
+    warnings: Iterable[ArticleWarning],
+    count_tokens: Callable[[str], int],
+) -> None:
+    """Write all that needs neither terms nor vectors. ``count_tokens`` of the encoder counts its prefix, too."""
     articles, rows, first = written.articles, written.rows, written.amended.first_article
     save_column(files.japanese_column, written.is_japanese)
     save_column(files.group_column, np.array(written.groups, dtype=np.int32))
     save_column(files.article_column, written.article_of_row + np.int32(first))
     stored = (StoredPassage(row.article, row.passage, row.alias, row.key) for row in rows)
     sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
-    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended)
+    none = count_tokens("")
+    write_content(
+        files.content, sources, articles, stored, sorted_warnings(warnings), written.amended,
+        lambda text: max(0, count_tokens(text) - none) if text else 0,
+    )  # fmt: skip
 
 
 def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:
@@ -142,5 +153,5 @@ def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
 def _lexical_row(analysed: Analysed, article: Article, first: int) -> LexicalRow:
     return LexicalRow(
         analysed.words, analysed.grams, first + analysed.row.article, article.lang, article.kind,
-        category_path(article.category), article.tags,
+        category_path(article.category), article.tags, scope_terms(article),
     )  # fmt: skip

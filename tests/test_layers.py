@@ -19,17 +19,17 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model", "structures"],
-    1: ["arrays", "native"],
+    1: ["arrays", "native", "procedures", "scope"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",
-        "vector", "vocabulary",
+        "labels", "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees",
+        "turns", "vector", "vocabulary",
     ],
     3: [
         "encoding", "features", "journal", "perturb", "previous", "render", "scaffold", "scoreboard", "snippet",
-        "store", "synonyms", "tokens", "wording",
+        "store", "synonyms", "tokens", "walkthrough", "wording",
     ],
-    4: ["confidence", "parts", "ranker", "rows"],
+    4: ["confidence", "parts", "ranker", "rows", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],
     6: ["retrieve", "writing"],
     7: ["calibration", "comparison", "delta", "search"],
@@ -51,7 +51,7 @@ ROOMS = {
     "pickle": [],
     "platformdirs": ["embed"],
     "rank_bm25": ["verify"],
-    "rich": ["bars", "cli", "render", "scoreboard"],
+    "rich": ["bars", "cli", "render", "scoreboard", "walkthrough"],
     "sentence_transformers": ["embed"],
     "sqlite3": ["content"],
     "Stemmer": ["text"],

@@ -59,6 +59,8 @@ ORDINARY = [
     ["search", "q", "-i", "indexes/nowhere", "--snippet-chars", "40"],
     ["search", "q", "--index", "tests", "--mode", "dense"],
     ["search", "q", "-k", "1", "-k", "2", "--mode", "dense", "--mode", "hybrid"],
+    ["search", "q", "--audience", "担当者", "--audience", "admin", "--product", "a b", "--product-version", "1.10"],
+    ["search", "q", "--prefer-lang", "ja", "--prefer-lang", "en", "--as-of", "2025-12-01", "--as-of", "someday"],
 ]
 UNUSUAL = [
     [],
@@ -102,7 +104,8 @@ def test_everything_else_is_left_to_typer(arguments: list[str]) -> None:
     st.lists(
         st.sampled_from(
             ["q", "-k", "3", "0", "--mode", "lexical", "x", "--lang", "ja", "--json", "--explain", "-i", "nowhere",
-             "--snippet-chars", "--tag", "-", "--", "-5", "--kind", "--category", "--help", "--json=1", "-x"]
+             "--snippet-chars", "--tag", "-", "--", "-5", "--kind", "--category", "--help", "--json=1", "-x",
+             "--prefer-lang", "--as-of", "--audience", "--product", "--product-version"]
         ),
         max_size=6,
     )

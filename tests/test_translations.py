@@ -82,10 +82,12 @@ def bilingual(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
 def test_the_version_in_the_language_of_the_question_stands_first_and_the_other_behind_it(
     bilingual: KnowledgeBase, question: str, first: str
 ) -> None:
-    hits = bilingual.search(question).hits
     other = first.removesuffix("-en") if first.endswith("-en") else f"{first}-en"
-    assert [hit.article_id for hit in hits[:2]] == [first, other]
-    assert hits[0].score > hits[1].score
+    assert bilingual.ranking(question).article_ids[:2] == (first, other)
+    hits = bilingual.search(question).hits
+    assert hits[0].article_id == first
+    assert [version.article_id for version in hits[0].versions] == [other]
+    assert other not in {hit.article_id for hit in hits}
 
 
 def test_an_article_that_exists_in_one_language_only_answers_in_the_other(bilingual: KnowledgeBase) -> None:

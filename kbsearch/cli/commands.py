@@ -13,6 +13,7 @@ import typer
 from kbsearch.cli.answering import answer_question, open_index, settle
 from kbsearch.cli.output import print_json, say, show
 from kbsearch.errors import BadQuery
+from kbsearch.filters import parse_day, parse_languages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ __all__ = ["app"]
 
 EXIT_FAULTY: Final = 3
 EXIT_UNDER: Final = 4
+EXIT_INTERRUPTED: Final = 130  # as shells have it
 
 app = typer.Typer(
     name="kbsearch",
@@ -57,6 +59,10 @@ class RankingName(StrEnum):
 
 IndexOption = Annotated[
     Path | None, typer.Option("--index", "-i", help="Folder of the index.  [default: indexes/help]", show_default=False)
+]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="As on this day, such as 2025-12-01.  [default: today]", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -127,6 +133,25 @@ def search(
     category: Annotated[list[str] | None, typer.Option(help="Only this category and below; repeatable.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only articles with this tag; repeatable.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only faq or guide; repeatable.")] = None,
+    audience: Annotated[
+        list[str] | None, typer.Option(help="Only articles for these readers, or for everyone; repeatable.")
+    ] = None,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Only articles on this product, or on none in particular; repeatable.")
+    ] = None,
+    product_version: Annotated[
+        list[str] | None,
+        typer.Option(help="Only articles on this version of a product, or on none in particular; repeatable."),
+    ] = None,
+    prefer_lang: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The reader's language, of which a version is shown where there is one; repeatable, in order.  "
+            "[default: that of the question]",
+            show_default=False,
+        ),
+    ] = None,
+    as_of: AsOfOption = None,
     mode: Annotated[ModeName, typer.Option(help="Both legs, or one alone.")] = ModeName.hybrid,
     snippet_chars: Annotated[int, typer.Option(min=1, help="Longest snippet, in characters.")] = 160,
     explain: Annotated[bool, typer.Option("--explain", help="Say what each feature adds to a score.")] = False,  # noqa: FBT002
@@ -141,11 +166,20 @@ def search(
         raise typer.BadParameter("give either a question or --queries FILE")
     if queries is not None and not as_json:
         raise typer.BadParameter("--queries prints JSON Lines: add --json")
-    given = {"lang": lang or (), "category": category or (), "tags": tag or (), "kind": kind or ()}
-    options: dict[str, Any] = {"k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain}
+    named = {
+        "lang": lang, "category": category, "tags": tag, "kind": kind, "audience": audience, "product": product,
+        "version": product_version,
+    }  # fmt: skip
+    given = {name: values or () for name, values in named.items()}
+    options: dict[str, Any] = {
+        "k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain,
+        "prefer_lang": list(prefer_lang or ()), "as_of": as_of,
+    }  # fmt: skip
     if question is not None:
         answer_question(question, index=index, given=given, as_json=as_json, **options)
     elif queries is not None:
+        parse_day(as_of)  # what is wrong here is no fault of the lines
+        parse_languages(options["prefer_lang"])
         failed = _answer_lines(open_index(index, mode.value), queries, given, options)
         if failed:
             raise BadQuery(f"{failed} of the lines could not be answered; each has an “error” in its line of output.")
@@ -155,12 +189,13 @@ def search(
 def show_article(
     section: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
     index: IndexOption = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show an article, or one section of it."""
     kb = open_index(index)
     if "#" in section:
-        view = kb.section(section)
+        view = kb.section(section, as_of=as_of)
         if as_json:
             print_json(view.to_dict())
         else:
@@ -168,7 +203,7 @@ def show_article(
 
             show(render.section_view(view))
         return
-    article = kb.article(section)
+    article = kb.article(section, as_of=as_of)
     if as_json:
         from kbsearch.results import article_to_dict
 
@@ -177,6 +212,37 @@ def show_article(
         from kbsearch import render
 
         show(render.article_view(article))
+
+
+@app.command()
+def steps(
+    handle: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
+    index: IndexOption = None,
+    step: Annotated[
+        int | None, typer.Option("--step", min=1, help="Only this step, and no questions.", show_default=False)
+    ] = None,
+    procedure: Annotated[int, typer.Option(min=1, help="Which one, where an article or a section has several.")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="All steps at once, and no questions.")] = False,  # noqa: FBT002
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Walk a procedure step by step; into a pipe, print all of it."""
+    found = open_index(index).steps(handle, procedure)
+    if as_json:
+        print_json({"version": 1, **found.step(step).to_dict()} if step else found.to_dict())
+        return
+    from kbsearch import walkthrough
+
+    if step:
+        show(walkthrough.step_view(found.step(step), walkthrough.words_for(found.lang)))
+    elif everything or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        show(walkthrough.whole(found))
+    else:
+        from kbsearch.cli.walking import walk
+
+        try:
+            walk(found)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @app.command()

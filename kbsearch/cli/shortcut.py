@@ -15,7 +15,10 @@ from typing import Any, Final
 
 __all__ = ["read_search"]
 
-_LISTS: Final = {"--lang": "lang", "--category": "category", "--tag": "tags", "--kind": "kind"}
+_LISTS: Final = {
+    "--lang": "lang", "--category": "category", "--tag": "tags", "--kind": "kind", "--audience": "audience",
+    "--product": "product", "--product-version": "version", "--prefer-lang": "prefer_lang",
+}  # fmt: skip
 _NUMBERS: Final = {"-k": "k", "--snippet-chars": "snippet_chars"}
 _FLAGS: Final = {"--explain": "explain", "--json": "as_json"}
 _MODES: Final = ("hybrid", "lexical", "dense")
@@ -26,9 +29,10 @@ def read_search(arguments: list[str]) -> dict[str, Any] | None:
     """What is asked, or None if that is for Typer to say."""
     if arguments[:1] != ["search"] or not all(map(_is_plain, arguments)):
         return None
-    given: dict[str, list[str]] = {name: [] for name in _LISTS.values()}
+    lists: dict[str, list[str]] = {name: [] for name in _LISTS.values()}
     asked: dict[str, Any] = {
-        "index": None, "k": 5, "mode": "hybrid", "snippet_chars": 160, "explain": False, "as_json": False,
+        "index": None, "k": 5, "mode": "hybrid", "snippet_chars": 160, "explain": False, "as_of": None,
+        "as_json": False,
     }  # fmt: skip
     questions = []
     rest = iter(arguments[1:])
@@ -42,16 +46,23 @@ def read_search(arguments: list[str]) -> dict[str, Any] | None:
             if value.startswith("-"):
                 return None
             if argument in _LISTS:
-                given[_LISTS[argument]].append(value)
-            elif argument in _NUMBERS and _is_number(value):
-                asked[_NUMBERS[argument]] = int(value)
-            elif argument == "--mode" and value in _MODES:
-                asked["mode"] = value
-            elif argument in {"-i", "--index"} and _is_readable(value):
-                asked["index"] = Path(value)
+                lists[_LISTS[argument]].append(value)
+            elif (found := _read_option(argument, value)) is not None:
+                asked |= found
             else:
                 return None
-    return {"question": questions[0], "given": given, **asked} if len(questions) == 1 else None
+    prefer = lists.pop("prefer_lang")
+    return {"question": questions[0], "given": lists, "prefer_lang": prefer, **asked} if len(questions) == 1 else None
+
+
+def _read_option(name: str, value: str) -> dict[str, Any] | None:
+    if name in _NUMBERS and _is_number(value):
+        return {_NUMBERS[name]: int(value)}
+    if name == "--mode" and value in _MODES:
+        return {"mode": value}
+    if name in {"-i", "--index"} and _is_readable(value):
+        return {"index": Path(value)}
+    return {"as_of": value} if name == "--as-of" else None
 
 
 def _is_plain(argument: str) -> bool:

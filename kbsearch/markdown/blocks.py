@@ -20,6 +20,7 @@ from kbsearch.markdown.inline import rows_of
 from kbsearch.markdown.language import join_lines
 from kbsearch.markdown.markup import visible_text
 from kbsearch.markdown.notes import alert_label, container_label, include_text
+from kbsearch.markdown.pictures import html_pictures, pictures_of
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -62,6 +63,9 @@ class Block:
     mark
         What stands before the text: ``"- "`` or ``"3. "`` of an item, ``"注意: "`` of a note; the summary of
         ``details``; the source of ``html``; ``"strong"`` for a paragraph in bold.
+    pictures
+        The row, the alternative text and the path of each picture in the block's own text; only where they are asked
+        for, because a search needs the texts alone.
     """
 
     kind: str
@@ -70,6 +74,7 @@ class Block:
     children: list[Block] = field(default_factory=list)
     level: int = 0
     mark: str = ""
+    pictures: tuple[tuple[int, str, str], ...] = ()
 
     def text(self) -> str:
         """Plain text of the block with everything inside it."""
@@ -100,7 +105,9 @@ _PARSER.use(footnote_plugin, move_to_end=False).use(deflist_plugin)
 _PARSER.use(container_plugin, "note", validate=_accepts_container)
 
 
-def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
+def read_blocks(
+    body: str, offset: int, lang: str, *, pictures: bool = False, spells_links: bool = False
+) -> list[Block]:
     """Top-level blocks of a body.
 
     Parameters
@@ -111,13 +118,18 @@ def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
         Number of lines of the file before the body.
     lang
         Language in which the labels of warnings and notes are spelt.
+    pictures
+        Whether blocks tell their pictures, and those that hold nothing else stay, too.
+    spells_links
+        See :func:`kbsearch.markdown.inline.rows_of`.
     """
     environment: dict[str, object] = {}
     # The container rule looks one character beyond the last line; an empty line at the end keeps it inside.
     body = body.rstrip(" \t\n")
     tokens = _PARSER.parse(f"{body}\n\n", environment)
     last_line = offset + body.count("\n") + 1
-    builder = _Builder(offset, last_line, lang, Footnotes(tokens, environment))
+    footnotes = Footnotes(tokens, environment)
+    builder = _Builder(offset, last_line, lang, footnotes, pictures=pictures, spells_links=spells_links)
     for token in tokens:
         builder.take(token)
     return builder.top
@@ -126,12 +138,16 @@ def read_blocks(body: str, offset: int, lang: str) -> list[Block]:
 class _Builder:
     """Turns the flat stream of tokens into the tree."""
 
-    def __init__(self, offset: int, last_line: int, lang: str, footnotes: Footnotes) -> None:
+    def __init__(
+        self, offset: int, last_line: int, lang: str, footnotes: Footnotes, *, pictures: bool, spells_links: bool
+    ) -> None:
         self.top: list[Block] = []
         self._offset = offset
         self._last_line = last_line
         self._lang = lang
         self._footnotes = footnotes
+        self._spells_links = spells_links
+        self._tells_pictures = pictures
         self._stack: list[Block] = []
         self._notes: list[str] = []
         self._muted = 0  # depth inside footnotes that are told elsewhere
@@ -158,7 +174,8 @@ class _Builder:
             first, last = self._lines(token)
             # A comment that is not closed takes the empty lines behind it too.
             last = min(last, first + token.content.rstrip(" \t\n").count("\n"))
-            self._append(Block("html", (first, last), rows, mark=token.content))
+            seen = html_pictures(token.content) if self._tells_pictures else ()
+            self._append(Block("html", (first, last), rows, mark=token.content, pictures=seen))
 
     def _lines(self, token: Token) -> Lines:
         first, end = token.map or (0, 0)
@@ -185,13 +202,15 @@ class _Builder:
         if not self._stack:
             return
         block = self._stack[-1]
-        rows = rows_of(token, self._note)
+        rows = rows_of(token, self._note, spells_links=self._spells_links)
+        if self._tells_pictures:
+            block.pictures += pictures_of(token, rows)
         if block.kind == "row":
             block.rows.append(" ".join(join_lines(rows).split("\n")).strip())
         elif block.kind in {"heading", "term"}:
             block.rows = [" ".join(join_lines(rows).split("\n")).strip()]
         else:
-            block.rows = include_text(rows)
+            block.rows = include_text(rows, keep_empty=self._tells_pictures)
             if block.kind == "paragraph" and _is_strong(token):
                 block.mark = "strong"
 
@@ -218,7 +237,7 @@ class _Builder:
         if self._stack:
             self._stack[-1].children.append(block)
             return
-        if block.kind == "heading" or block.children or any(block.rows):
+        if block.kind == "heading" or block.children or any(block.rows) or block.pictures:
             self.top.append(block)
         for note in self._notes:
             end = (block.lines[1], block.lines[1])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kbsearch.markdown.blocks import Block
 from kbsearch.markdown.language import ends_as_question
 from kbsearch.markdown.markup import Tag, scan, visible_text
+from kbsearch.markdown.pictures import html_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +27,11 @@ _SIGNS = ("details", "summary", *_HEADINGS)
 def group_details(blocks: list[Block]) -> list[Block]:
     """Blocks with each closed box as one ``details`` block whose ``mark`` is the summary."""
     if not any(_has_box(block) for block in blocks):
-        return [block for block in blocks if block.kind != "html" or block.text()]
+        return [block for block in blocks if block.kind != "html" or block.pictures or block.text()]
     top = Block("box", (0, 0))
     stack = [top]
     for block in blocks:
-        if block.kind == "html" and not _has_box(block) and not block.text():
+        if block.kind == "html" and not _has_box(block) and not block.pictures and not block.text():
             continue
         if not _has_box(block):
             stack[-1].children.append(block)
@@ -57,12 +58,13 @@ def _events(block: Block) -> Iterator[tuple[str, Block]]:
         end = tag.offset if tag else len(source)
         inner = source[position:end]
         text = visible_text(inner)
-        if text:
+        pictures = html_pictures(inner) if block.pictures else ()
+        if text or pictures:
             first = line + inner[: len(inner) - len(inner.lstrip())].count("\n")
             first = min(first, block.lines[1])
             last = min(line + inner.rstrip().count("\n"), block.lines[1])
             rows = [f"{row}\n" for row in text.split("\n")]
-            yield _inner(opened, Block("html", (first, max(first, last)), rows))
+            yield _inner(opened, Block("html", (first, max(first, last)), rows, pictures=pictures))
         line += inner.count("\n")
         if tag:
             opened = None if tag.closing else tag

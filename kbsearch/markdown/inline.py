@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["rows_of", "text_of", "tidy"]
 
 _INVISIBLE = {"script", "style"}
+_ADDRESSES = ("http://", "https://", "mailto:", "tel:")
 # Characters without a shape of their own, and controls that no reader sees.
 _UNSEEN = {ord(char): "" for char in "\u200b\u200c\u200e\u200f\u2060\ufeff\u00ad"}
 _UNSEEN |= dict.fromkeys((*range(0x0A), *range(0x0B, 0x20), 0x7F, 0x85, 0xA0, 0x2028, 0x2029), " ")
@@ -39,21 +40,29 @@ def text_of(token: Token) -> str:
     return " ".join(join_lines(rows_of(token)).split("\n")).strip()
 
 
-def rows_of(token: Token, on_footnote: Callable[[int], None] | None = None) -> list[str]:
+def rows_of(token: Token, on_footnote: Callable[[int], None] | None = None, *, spells_links: bool = False) -> list[str]:
     r"""Plain text of an inline token, one string for each source line; one that ends in a hard break ends in ``\n``.
 
-    ``on_footnote`` is told the number of each footnote that is referred to.
+    ``on_footnote`` is told the number of each footnote that is referred to. With ``spells_links`` the address of a link
+    that leads out of the knowledge base stands in brackets behind its text.
     """
     parts: list[str] = []
-    _collect(token.children or (), parts, on_footnote)
+    _collect(token.children or (), parts, on_footnote, spells_links=spells_links)
     text = _without_stray_stars("".join(parts))
     rows = text.split("\r")
     return [row.strip(" ") if row.endswith("\n") else row.strip() for row in rows] if len(rows) > 1 else [text.strip()]
 
 
-def _collect(children: Sequence[Token], parts: list[str], on_footnote: Callable[[int], None] | None) -> None:
+def _collect(
+    children: Sequence[Token],
+    parts: list[str],
+    on_footnote: Callable[[int], None] | None,
+    *,
+    spells_links: bool = False,
+) -> None:
     r"""Append the text of the tokens; ``\r``, which no decoded file holds, stands for the end of a source line."""
     hidden_until = -1
+    links: list[tuple[str, int]] = []
     closers = _last_closers(children)
     for index, child in enumerate(children):
         if index < hidden_until:
@@ -69,6 +78,8 @@ def _collect(children: Sequence[Token], parts: list[str], on_footnote: Callable[
                 parts.append("\n\r")
             case "image":
                 _collect(child.children or (), parts, on_footnote)
+            case "link_open" | "link_close" if spells_links:
+                _spell(child, links, parts)
             case "html_inline":
                 parts.append(inline_html(child.content))
                 hidden_until = _end_of_invisible(children, index, closers)
@@ -76,6 +87,20 @@ def _collect(children: Sequence[Token], parts: list[str], on_footnote: Callable[
                 on_footnote(int(child.meta["id"]))
             case _:
                 pass
+
+
+def _spell(token: Token, links: list[tuple[str, int]], parts: list[str]) -> None:
+    """At the end of a link, append its address, where the text does not say it already.
+
+    ``links`` are those that are open: address, and where in the parts its text begins.
+    """
+    if token.nesting == 1:
+        links.append((str(token.attrs.get("href", "")), len(parts)))
+    elif links:
+        address, begin = links.pop()
+        bare = address.removeprefix("mailto:").removeprefix("tel:")
+        if address.lower().startswith(_ADDRESSES) and bare not in "".join(parts[begin:]):
+            parts.append(f" ({bare})")
 
 
 def _last_closers(children: Sequence[Token]) -> dict[str, int]:

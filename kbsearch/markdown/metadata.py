@@ -35,6 +35,7 @@ _LANGUAGES = {
     *("tr", "uk", "ur", "vi", "zh"),
 }
 _TAG_LENGTHS = (2, 3)
+_SEPARATORS = ",、，"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Metadata:
     updated: dt.date | None
     review_by: dt.date | None
     translation_of: str | None
+    audience: tuple[str, ...]
+    product: tuple[str, ...]
+    version: tuple[str, ...]
     meta: Mapping[str, object]
     warnings: tuple[ArticleWarning, ...]
 
@@ -80,7 +84,7 @@ def read_metadata(front: FrontMatter, path: str) -> Metadata:
         lang=_language(front.text("lang"), path, lang_line, warnings) or _language_of_name(path),
         kind=_choice(front, "kind", _KINDS, warnings, fallback=""),
         category=_category(front.text("category") or path.rpartition("/")[0]),
-        tags=front.texts("tags", separators=",、，"),
+        tags=front.texts("tags", separators=_SEPARATORS),
         aliases=front.texts("aliases"),
         # A word that we do not know may mean "not yet": better hidden than served by mistake.
         status=_status(_choice(front, "status", _STATUSES, warnings, fallback="draft"), hidden=hidden),
@@ -89,6 +93,9 @@ def read_metadata(front: FrontMatter, path: str) -> Metadata:
         updated=front.date("updated"),
         review_by=front.date("review_by"),
         translation_of=front.text("translation_of") or None,
+        audience=front.texts("audience", separators=_SEPARATORS),
+        product=front.texts("product", separators=_SEPARATORS),
+        version=front.texts("version", separators=_SEPARATORS),
         meta=front.rest(),
         warnings=tuple(warnings),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kbsearch.markdown.markup import Tag
 
-__all__ = ["alert_label", "container_label", "include_text"]
+__all__ = ["alert_label", "container_label", "include_text", "kind_name", "warns"]
 
 _JAPANESE = {
     "note": "メモ",
@@ -29,6 +29,7 @@ _SYNONYMS = {
     "warn": "warning",
     "error": "danger",
 }
+_WARNING = ("important", "warning", "caution", "danger")
 _TOOL_SIGNS = ("[!include", "[!div", "[!video", "[!code")
 
 
@@ -37,6 +38,18 @@ def _label(name: str, lang: str) -> str:
     if name not in _JAPANESE:
         return ""
     return f"{_JAPANESE[name]}: " if lang == "ja" else f"{name.capitalize()}: "
+
+
+def kind_name(word: str) -> str:
+    """Name of a kind of box by a word for it, as a class of HTML has it: ``alert`` is ``warning``; ``""`` for none."""
+    name = _SYNONYMS.get(word.lower(), word.lower())
+    return name if name in _JAPANESE else ""
+
+
+def warns(label: str) -> bool:
+    """Whether a label or a name of a kind speaks of what can go wrong."""
+    word = label.rstrip(": ：").lower()
+    return kind_name(word) in _WARNING or word in {_JAPANESE[name] for name in _WARNING}
 
 
 def container_label(info: str, lang: str) -> tuple[str, str]:
@@ -64,11 +77,14 @@ def alert_label(row: str, lang: str) -> str | None:
     return _label(name, lang)
 
 
-def include_text(rows: list[str]) -> list[str]:
-    """Rows without the lines that speak to a tool; an image among them leaves its alternative text."""
+def include_text(rows: list[str], *, keep_empty: bool = False) -> list[str]:
+    """Rows without the lines that speak to a tool; an image among them leaves its alternative text.
+
+    ``keep_empty`` leaves an empty row in the place of such a line, so that rows can be counted.
+    """
     if not any(row.startswith((":::", "[!")) for row in rows):
         return rows
-    return [text for text in map(_reader_text, rows) if text]
+    return [text for text in map(_reader_text, rows) if text or keep_empty]
 
 
 def _reader_text(row: str) -> str:

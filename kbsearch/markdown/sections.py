@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kbsearch.markdown.blocks import Block
 
-__all__ = ["Draft", "cut_sections", "finish_sections", "first_heading", "same_text", "trim_sections"]
+__all__ = ["Draft", "cut_sections", "finish_sections", "first_heading", "heading_text", "same_text", "trim_sections"]
 
 _EXPLICIT_ID = re.compile(r"[ \t]*\{:?[ ]?#([^\s{}]{1,200})\}$")
 
@@ -61,6 +61,11 @@ def _heading_and_id(block: Block) -> tuple[str, str]:
     text = block.rows[0] if block.rows else ""
     match = _EXPLICIT_ID.search(text[-250:])
     return (text[: len(text) - len(match[0])], match[1]) if match else (text, "")
+
+
+def heading_text(block: Block) -> str:
+    """Text of a heading without its explicit id."""
+    return _heading_and_id(block)[0]
 
 
 def first_heading(blocks: Sequence[Block]) -> str:

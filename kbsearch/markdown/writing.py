@@ -1,0 +1,74 @@
+"""The Markdown of a section or an article in another form: plain text, to be read aloud, or HTML.
+
+Use: ``write(markdown, "text", "ja")``.
+
+Never: let HTML of the source through; what a writer put in by hand is shown as text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markdown_it import MarkdownIt
+from mdit_py_plugins.container import container_plugin
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+
+from kbsearch.forms import as_speech, without_controls
+from kbsearch.markdown.blocks import read_blocks
+from kbsearch.markdown.damage import repair
+from kbsearch.markdown.details import group_details
+from kbsearch.markdown.markup import visible_text
+from kbsearch.markdown.sections import heading_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from markdown_it.token import Token
+
+    from kbsearch.forms import Form
+    from kbsearch.markdown.blocks import Block
+
+__all__ = ["write"]
+
+_MAX_NESTING = 40
+_PARSER = MarkdownIt("commonmark", {"html": True, "maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"])
+_PARSER.use(footnote_plugin).use(deflist_plugin)
+_PARSER.use(container_plugin, "note", validate=lambda params, _markup: bool(params.strip()))
+
+
+def write(markdown: str, form: Form, lang: str) -> str:
+    """Write Markdown in a form; ``ansi`` is plain text without control characters, ``markdown`` stays as it is.
+
+    Links that lead out are spelt out in ``text``, kept in ``html``, and only their words are read in ``speech``.
+    """
+    if form == "markdown":
+        return markdown
+    if form == "html":
+        return _html(markdown)
+    blocks = group_details(read_blocks(repair(markdown), 0, lang, spells_links=form != "speech"))
+    lines = "\n".join(text for text in map(_text, blocks) if text)
+    if form == "speech":
+        spoken = (as_speech(line, is_japanese=lang == "ja") for line in lines.split("\n"))
+        return "\n".join(line for line in spoken if line)
+    return without_controls(lines) if form == "ansi" else lines
+
+
+def _text(block: Block) -> str:
+    return heading_text(block) if block.kind == "heading" else block.text()
+
+
+def _html(markdown: str) -> str:
+    tokens = list(_shown(_PARSER.parse(f"{repair(markdown)}\n\n", {})))
+    rendered: str = _PARSER.renderer.render(tokens, _PARSER.options, {})
+    return rendered.strip()
+
+
+def _shown(tokens: list[Token]) -> Iterator[Token]:
+    """Tokens without HTML of the source: a block becomes what a reader would see of it, a tag in a line goes."""
+    for token in tokens:
+        if token.type == "html_block":
+            token.type, token.content = "text", visible_text(token.content)
+        if token.children:
+            token.children = [child for child in token.children if child.type != "html_inline"]
+        yield token

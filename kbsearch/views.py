@@ -1,0 +1,238 @@
+"""What is disclosed of an article, level by level, what each level costs, and how much of it a budget takes.
+
+======  ========  ==================================================================
+level   name      what it shows
+======  ========  ==================================================================
+0       title     title and category
+1       snippet   the sentences that answer; without a question, how the section begins
+2       section   the section, with the sections below it
+3       article   the article
+4       related   the article, related articles, and the way to a person
+======  ========  ==================================================================
+
+Frozen and plain, each with a ``to_dict`` as ``schema.json`` describes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from kbsearch.forms import Form
+    from kbsearch.model import Lines
+
+__all__ = [
+    "LEVELS",
+    "PRESETS",
+    "Budget",
+    "Cost",
+    "Disclosure",
+    "Level",
+    "Part",
+    "Preset",
+    "Related",
+    "View",
+    "level_number",
+]
+
+LEVELS: Final = ("title", "snippet", "section", "article", "related")
+
+Preset = Literal["voice", "sms", "chat", "web", "email", "llm"]
+Unit = Literal["characters", "tokens"]
+
+
+class Cost(NamedTuple):
+    """Characters, and tokens of the index's encoder without what every text of its has (prefix, end)."""
+
+    characters: int
+    tokens: int
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.characters - other.characters, self.tokens - other.tokens)
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON."""
+        return {"characters": self.characters, "tokens": self.tokens}
+
+
+class Level(NamedTuple):
+    """What a level of a hit or a view costs in Markdown, and what the next one adds to that; None for the last."""
+
+    level: int
+    cost: Cost
+    adds: Cost | None
+
+    @property
+    def name(self) -> str:
+        """One of :data:`LEVELS`."""
+        return LEVELS[self.level]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        adds = None if self.adds is None else self.adds.to_dict()
+        return {"level": self.level, "name": self.name, **self.cost.to_dict(), "next_adds": adds}
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another article that a reader may want, or the one that says how to reach a person."""
+
+    article_id: str
+    title: str
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON; the id of an article is its handle."""
+        return {"handle": self.article_id, "title": self.title}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An article opened at a level.
+
+    Attributes
+    ----------
+    handle
+        Opens it again.
+    level
+        0 to 4, see the module.
+    form
+        That of ``text``.
+    text
+        What is shown.
+    cost
+        Of ``text`` as it is here.
+    levels
+        What every level costs, in Markdown.
+    moved_from
+        The handle that was asked for where another one leads there now, else None.
+    related, contact
+        At level 4: related articles, the likeliest first, and the article that says how to reach a person; else empty
+        and None.
+    generation
+        Name of the published state that this is from.
+    """
+
+    handle: str
+    level: int
+    form: Form
+    article_id: str
+    section_id: str
+    title: str
+    category: str
+    heading: str
+    lang: str
+    text: str
+    cost: Cost
+    levels: tuple[Level, ...]
+    path: str
+    lines: Lines
+    moved_from: str | None
+    related: tuple[Related, ...]
+    contact: Related | None
+    generation: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        plain = ("handle", "level", "form", "article_id", "section_id", "title", "category", "heading", "lang", "text")
+        return {
+            "version": 1,
+            **{name: getattr(self, name) for name in plain},
+            "cost": self.cost.to_dict(),
+            "levels": [level.to_dict() for level in self.levels],
+            "path": self.path,
+            "lines": list(self.lines),
+            "moved_from": self.moved_from,
+            "related": [other.to_dict() for other in self.related],
+            "contact": None if self.contact is None else self.contact.to_dict(),
+            "generation": self.generation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be shown, and how.
+
+    Attributes
+    ----------
+    amount, unit
+        At most so many characters or tokens, everything included.
+    form
+        Of the text.
+    most
+        At most so many articles.
+    deepest
+        Highest level that an article is shown at.
+    """
+
+    amount: int
+    unit: Unit = "characters"
+    form: Form = "text"
+    most: int = 5
+    deepest: int = 3
+
+
+PRESETS: Final[dict[Preset, Budget]] = {
+    "voice": Budget(160, "characters", "speech", 1, 1),
+    "sms": Budget(140, "characters", "text", 1, 1),
+    "chat": Budget(600, "characters", "markdown", 3, 2),
+    "web": Budget(1_500, "characters", "html", 5, 2),
+    "email": Budget(3_000, "characters", "text", 4, 3),
+    "llm": Budget(8_000, "tokens", "markdown", 10, 3),
+}
+
+
+class Part(NamedTuple):
+    """What a disclosure says of one article: its text in the form of the disclosure, and what that costs."""
+
+    handle: str
+    article_id: str
+    title: str
+    level: int
+    text: str
+    cost: Cost
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        plain = {"handle": self.handle, "article_id": self.article_id, "title": self.title, "level": self.level}
+        return {**plain, "text": self.text, "cost": self.cost.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """An answer that fits a budget.
+
+    Attributes
+    ----------
+    text
+        All parts, ready to be sent; never longer than the budget.
+    parts
+        What it is made of, in the order of the hits.
+    cost
+        Of ``text``.
+    left_out
+        Handles of the hits that there was no room for.
+    """
+
+    budget: Budget
+    text: str
+    parts: tuple[Part, ...]
+    cost: Cost
+    left_out: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "budget": {"amount": self.budget.amount, "unit": self.budget.unit, "form": self.budget.form},
+            "text": self.text,
+            "parts": [part.to_dict() for part in self.parts],
+            "cost": self.cost.to_dict(),
+            "left_out": list(self.left_out),
+        }
+
+
+def level_number(level: int | str) -> int | None:
+    """0 to 4 for a number, its digit or a name of :data:`LEVELS`; None for anything else."""
+    if isinstance(level, str):
+        return LEVELS.index(level) if level in LEVELS else int(level) if level in "01234" and len(level) == 1 else None
+    return level if isinstance(level, int) and not isinstance(level, bool) and 0 <= level < len(LEVELS) else None
