@@ -19,14 +19,24 @@ Span = tuple[int, int]
 """First and one-past-last character."""
 
 _CLOSERS: Final = "」』）)\\]】〉》”’\"'"
+_JA: Final = "ぁ-んァ-ヶーｦ-ﾟ一-龯々"
 _END: Final = re.compile(
-    rf"(?:[。！？]+|．(?!\d)|[!?]+(?=[{_CLOSERS}\s]|$)|\.(?=[{_CLOSERS}]*(?:\s|$)))[{_CLOSERS}]*|\n|$", re.MULTILINE
+    rf"(?:[。！？｡]++|．(?!\d)|(?<![!?])[!?]++(?=[{_CLOSERS}\s]|$)|(?<=[{_JA}])[!?]++(?=[{_JA}「『（])"
+    rf"|\.(?=[{_CLOSERS}]*+(?:\s|$)))[！？!?]*+[{_CLOSERS}]*+|\n|$",
+    re.MULTILINE,
 )
 # Behind a closed quotation the sentence goes on with a particle. Some particles also begin words that begin a sentence.
 _GOES_ON: Final = re.compile(
     r"と|って|を|は(?!い)|が|の(?!ち)|に(?!も)|も(?!し|っと|ちろん|う)|や|など|から|まで|より|で(?!は|も|すが|すから)|、|。"
 )
-_IN_BRACKETS: Final = re.compile(r"（[^（）\n]*）|\([^()\n]*\)")
+# The same behind a mark without a quotation: 「早い！と評判」, 「お得！な品」.
+_GOES_ON_BARE: Final = re.compile(
+    r"(?:と|って)(?:[言思答聞叫書表感評、]|い[うっわえ]|な[るっり]|の)|な(?![おぜにかの])|、"
+)
+_IN_BRACKETS: Final = re.compile(
+    r"（[^（）\n]*）|\([^()\n]*\)|「[^「」\n]{0,120}」|『[^『』\n]{0,120}』|“[^“”\n]{0,120}”"
+)
+_OPENERS: Final = "（(「『“"
 _ABBREVIATION: Final = re.compile(
     r"(?:^|[\s(\[“\"'（])(?:(?:[Mm]r|[Mm]rs|[Mm]s|[Dd]r|[Pp]rof|[Ss]t|[Nn]os?|[Vv]s|e\.g|i\.e|cf|[Aa]pprox|[Ff]ig|[Vv]ol"
     r"|[Ii]ncl|[Ee]xcl|[Ee]xt|[Tt]el|[Mm]in|[Mm]ax|[Ee]st|[Aa]rt|[Ss]ec|[Pp]p?)|[A-Z])\.$"
@@ -44,7 +54,7 @@ def sentences(text: str) -> list[Span]:
     The marker of a list item belongs to what stands behind it on its line.
     """
     text = text[:MOST_CHARS]
-    brackets = [match.span() for match in _IN_BRACKETS.finditer(text)] if "（" in text or "(" in text else []
+    brackets = [match.span() for match in _IN_BRACKETS.finditer(text)] if any(map(text.__contains__, _OPENERS)) else []
     spans: list[Span] = []
     begin = inside = 0
     for match in _END.finditer(text):
@@ -70,7 +80,9 @@ def sentences(text: str) -> list[Span]:
 def _goes_on(text: str, at: int, end: int) -> bool:
     """Whether what looks like an end is none."""
     if text[at] != ".":
-        return text[end - 1] in _CLOSERS and bool(_GOES_ON.match(text, end))
+        if text[end - 1] in _CLOSERS:
+            return bool(_GOES_ON.match(text, end))
+        return text[at] in "！？!?" and bool(_GOES_ON_BARE.match(text, end))
     behind = text[end : end + 2].lstrip()
     if behind[:1].islower():
         return True

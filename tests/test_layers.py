@@ -19,17 +19,17 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model", "structures"],
-    1: ["arrays", "native", "procedures", "scope"],
+    1: ["arrays", "native", "procedures", "scope", "sentences"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "labels", "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees",
-        "turns", "vector", "vocabulary",
+        "labels", "laps", "lexical", "markdown", "measures", "rank", "results", "sources", "text", "trees", "turns",
+        "units", "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "journal", "perturb", "previous", "render", "scaffold", "scoreboard", "snippet",
+        "encoding", "features", "journal", "perturb", "previous", "quotes", "render", "scaffold", "scoreboard",
         "store", "synonyms", "tokens", "walkthrough", "wording",
     ],
-    4: ["confidence", "parts", "ranker", "rows", "versions"],
+    4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],
     6: ["retrieve", "writing"],
     7: ["calibration", "comparison", "delta", "search"],
