@@ -6,10 +6,10 @@ often has no word of the question; words alone find the one that repeats it (``b
 
 A quotation is made of whole units: the best one of the article's best passages with what belongs to it, then others
 that are worth nearly as much or stand beside it, until the characters are used up. With the best unit go, in this
-order and as far as they fit: the head of its table, its restrictions, the beginning of its item, what it points back to
-or restricts, what it introduces, the restrictions of its list or table. Another unit is taken with all that, or not.
-A unit that asks is shown for want of any other only. What is left out of a unit's restrictions and of its list's steps,
-and a warning that follows, is said by a note. One unit is cut: the best, when it is longer than the limit by itself.
+order and as far as they fit: the head of its table, its restrictions, the beginning of its item, what it points back
+to, what it introduces. Another unit is taken with all that, or not. The question again is shown for want of anything
+else only. What is left out of a unit's restrictions, of those behind its list or table and of its list's steps, and a
+warning that follows, is said by a note. One unit is cut: the best, when it is longer than the limit by itself.
 ``core/quotes.c`` chooses.
 
 On disk: ``units.npy``, six uint16 a unit; ``rows.npy``, first unit and number of units a row (alias rows have those of
@@ -238,10 +238,10 @@ class QuoteIndex:
         wants
             Whether the question asks for a number, and whether something can be done.
         """
+        limit = min(limit, _MOST_CHARS)
         how = structures.Quoting(
-            min(limit, _MOST_CHARS), room_of(min(limit, _MOST_CHARS)), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES,
-            _WORDS, self._cosine, _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]],
-            _RULES[wants[1]],
+            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, _WORDS, self._cosine,
+            _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
         )  # fmt: skip
         if self._delta is None:
             return self._quote(tokens[0], asked, vector, articles, how, 0)

@@ -4,7 +4,7 @@ A span is cut inside a sentence only when one sentence alone is longer than the 
 never splits a word. An ellipsis stands also for notes that have no room. What is quoted is decided in
 :mod:`kbsearch.quotes`; here it is written down.
 
-Use: ``make_snippet(quotation, texts, limit, is_japanese=...)`` with a quotation that was asked for ``limit`` characters,
+Use: ``make_snippet(quotation, texts, limit, is_japanese=...)`` with a quotation that was asked for so many characters,
 and for the :func:`note_sizes` of that language if :func:`says_notes`.
 """
 

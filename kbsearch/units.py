@@ -26,6 +26,8 @@ A *unit* is a sentence or a table row; of a very long row, a sentence. Its flags
     Says that something can or cannot be done, or is to be done.
 ``FIRST``
     The first of its section: it belongs to nothing before it.
+``AGAIN``
+    What stands above says it already: the question of an FAQ entry again, a heading.
 
 The passages of one section are looked at together: a list that is cut between two of them still has so many steps, and
 the last unit of a passage has ``BEFORE_TIED`` or ``BEFORE_WARNING`` where the next passage begins so.
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "AGAIN",
     "ASKS",
     "BEFORE_TIED",
     "BEFORE_WARNING",
@@ -63,13 +66,12 @@ __all__ = [
     "WARNS",
     "Unit",
     "restricts",
-    "units",
     "units_of_section",
     "wants_number",
     "wants_rule",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -86,6 +88,7 @@ BEFORE_WARNING: Final = 2048
 NUMBERS: Final = 4096
 RULES: Final = 8192
 FIRST: Final = 16384
+AGAIN: Final = 32768
 
 _LONG_ROW: Final = 160  # characters; of a row that has more, a part may be shown
 _SHORT: Final = 60  # characters of a sentence that is nothing but a restriction
@@ -141,6 +144,8 @@ _ASKS_RULE: Final = re.compile(
 _NUMBERED: Final = re.compile(r"(?:([0-9０-９]{1,5})[.．)）](?:\s|(?=[^\d\s]))|([①-⑳]))")
 _BULLET: Final = re.compile(r"[-*+・•](?:\s|(?=[^\s\-*]))")
 _CIRCLED_ONE: Final = ord("①") - 1
+_ASKING_MARKER: Final = re.compile(r"\s*(?:[QＱ]\d{0,3}|質問|問)[.．:：、]\s*")
+_NO_LETTERS: Final = re.compile(r"[\W_]+")
 _CELLS: Final = " | "
 _NO_ITEM: Final = (0, 0)
 _MOST: Final = 65_535
@@ -175,13 +180,11 @@ def restricts(text: str) -> bool:
     return bool(_RESTRICTION.match(text)) or (len(text) <= _SHORT and bool(_RESTRICTED.search(text)))
 
 
-def units(text: str) -> list[Unit]:
-    """Units of one passage by itself."""
-    return units_of_section([text])[0]
+def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[list[Unit]]:
+    """Units of each passage of a section, ascending; none is empty, and what is between them is white space.
 
-
-def units_of_section(texts: Sequence[str]) -> list[list[Unit]]:
-    """Units of each passage of a section, ascending; none is empty, and what is between them is white space."""
+    ``above`` are the title and the headings that stand above it.
+    """
     found: list[list[Unit]] = []
     item, is_first = _NO_ITEM, True
     for text in texts:
@@ -189,6 +192,7 @@ def units_of_section(texts: Sequence[str]) -> list[list[Unit]]:
         found.append(own)
         is_first = is_first and not own
     _count_steps(found)
+    _find_repeated(texts, found, above)
     for own, after in pairwise(found):
         if own and after:
             last, first = own[-1], after[0].flags
@@ -280,6 +284,23 @@ def _without_marker(sentence: str) -> str:
 
 def _number_of(match: re.Match[str]) -> int:
     return min(int(match[1]), _MOST) if match[1] else ord(match[2]) - _CIRCLED_ONE
+
+
+def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str]) -> None:
+    """Flag what repeats a title or heading: in the same words, or as the first question below one that asks."""
+    known = {_bare(text) for text in above} - {""}
+    asks = any(_QUESTION.search(text) for text in above)
+    for text, own in zip(texts, found, strict=True):
+        for place, unit in enumerate(own):
+            flags = unit.flags
+            is_question = asks and flags & ASKS and flags & FIRST
+            if is_question or (not flags & (ROW | HEAD) and _bare(text[unit.start : unit.end]) in known):
+                own[place] = unit._replace(flags=flags | AGAIN)
+
+
+def _bare(text: str) -> str:
+    """Letters and digits without the marker of a question."""
+    return _NO_LETTERS.sub("", _ASKING_MARKER.sub("", text)).casefold()
 
 
 def _count_steps(passages: list[list[Unit]]) -> None:

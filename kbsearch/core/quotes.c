@@ -10,7 +10,7 @@ enum { MOST_PLACES = 4000, MOST_UNITS = 2000, MOST_SPANS = 32, GAP = 3, TINY = 1
 /* Flags of a unit, as kbsearch/units.py explains them. */
 enum {
     TIED = 1, DANGLING = 2, LEADS = 4, STEP = 8, ITEM = 16, INSIDE = 32, ROW = 64, HEAD = 128, WARNS = 256, ASKS = 512,
-    BEFORE_TIED = 1024, BEFORE_WARNING = 2048, NUMBERS = 4096, RULES = 8192, FIRST = 16384
+    BEFORE_TIED = 1024, BEFORE_WARNING = 2048, NUMBERS = 4096, RULES = 8192, FIRST = 16384, AGAIN = 32768
 };
 
 /* What a quotation must say besides: that a restriction, a warning, other steps of a list are left out. */
@@ -172,12 +172,12 @@ static void add_beginning(kb_page *page, int32_t place) {
     if (begin < place && !add(page, begin, place)) add(page, begin, begin);
 }
 
-/* Whether a unit points back to the one before it, or restricts that. */
+/* Whether a unit points back to the one before it. */
 static int points_back(const kb_page *page, int32_t place) {
-    return page->units[place].follows && flags_of(page, place) & (DANGLING | TIED);
+    return page->units[place].follows && flags_of(page, place) & DANGLING;
 }
 
-/* Choose what a unit points back to or restricts, and what that does. */
+/* Choose what a unit points back to, and what that does. */
 static void add_antecedents(kb_page *page, int32_t place) {
     for (int back = 0; back < FARTHEST_BACK && points_back(page, place) && add(page, place - 1, place - 1); back++) place--;
 }
@@ -190,7 +190,7 @@ static void add_led(kb_page *page, int32_t place) {
 /* The best unit with the head of its table, then its restrictions, then what it needs to be understood: each as far as
  * it fits. Answers whether even the unit alone does not. */
 static int choose_best(kb_page *page, int32_t best) {
-    int32_t head = page->units[best].head, end = page->units[best].end;
+    int32_t head = page->units[best].head;
     for (int with_head = head != NONE; with_head >= 0; with_head--)
         for (int32_t many = restrictions_of(page, best); many >= 0; many--) {
             memset(page->chosen, 0, (size_t)page->n);
@@ -200,7 +200,6 @@ static int choose_best(kb_page *page, int32_t best) {
             add_beginning(page, best);
             add_antecedents(page, best);
             add_led(page, best);
-            if (end > best && precedes(page, end, TIED)) add(page, end + 1, end + restrictions_of(page, end));
             return 0;
         }
     return length_of(page) > page->how->limit; /* there is no room for a note: an ellipsis stands for it */
@@ -232,9 +231,9 @@ static int is_beside(const kb_page *page, int32_t place) {
            (place + 1 < page->n && page->units[place + 1].row == row && page->chosen[place + 1]);
 }
 
-/* The best unit; one that asks, or the head of a table, only where there is nothing else. */
+/* The best unit; the question again, or the head of a table, only where there is nothing else. */
 static int32_t best_of(const kb_page *page) {
-    static const int unwanted[] = {HEAD | ASKS, HEAD, 0};
+    static const int unwanted[] = {HEAD | AGAIN, HEAD, 0};
     int32_t best = NONE;
     for (int k = 0; best == NONE; k++)
         for (int32_t i = 0; i < page->n; i++)
@@ -254,7 +253,7 @@ static int choose_all(kb_page *page, int32_t best, uint8_t *before) {
         double most = 0;
         int64_t room = page->how->limit - length_of(page) + GAP; /* a gap that is filled takes no room */
         for (int32_t i = 0; i < page->n; i++) {
-            if (page->chosen[i] || units[i].tried || flags_of(page, i) & (HEAD | ASKS)) continue;
+            if (page->chosen[i] || units[i].tried || flags_of(page, i) & (HEAD | AGAIN)) continue;
             if (units[i].unit->end - units[i].unit->start > room) continue;
             int beside = is_beside(page, i);
             double worth = units[i].score + (beside ? page->how->beside : 0);
