@@ -209,7 +209,7 @@ def _units(text: str, item: tuple[int, int], *, is_first: bool) -> tuple[list[Un
         row, indent = _CELLS in text[line:line_end], spans[0][0] - line
         is_head = row and not in_table and _CELLS in text[line_end + 1 : _end_of_line(text, line_end + 1)]
         in_table = is_head or (row and in_table)
-        for place, (start, end) in enumerate(_row(spans) if in_table else spans):
+        for place, (start, end) in enumerate(_row(spans, is_head=is_head) if in_table else spans):
             sentence = text[start:end]
             flags = number = 0
             numbered = None if in_table or place else _NUMBERED.match(sentence)
@@ -250,10 +250,10 @@ def _end_of_line(text: str, start: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _row(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _row(spans: list[tuple[int, int]], *, is_head: bool) -> list[tuple[int, int]]:
     """What is quoted of a table row: all of it, if that is not too long."""
     whole = spans[0][0], spans[-1][1]
-    return [whole] if whole[1] - whole[0] <= _LONG_ROW else spans
+    return [whole] if is_head or whole[1] - whole[0] <= _LONG_ROW else spans
 
 
 def _of_words(sentence: str, shape: int, *, is_first: bool) -> int:

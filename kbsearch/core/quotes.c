@@ -338,8 +338,12 @@ static int64_t mark(const kb_tokens *tokens, const kb_question *question, int64_
     int64_t own = count;
     for (int64_t k = 0; k < n && count < space;) {
         int32_t from = matches[k].start, to = matches[k].end, is_gram = question->flags[matches[k].term] & KB_GRAM;
-        for (k++; k < n && matches[k].start <= to && (question->flags[matches[k].term] & KB_GRAM) == is_gram; k++)
+        k++;
+        if (from < start || to > end) continue;
+        for (; k < n && matches[k].start <= to && (question->flags[matches[k].term] & KB_GRAM) == is_gram; k++) {
+            if (matches[k].end > end) break;
             to = matches[k].end > to ? matches[k].end : to;
+        }
         if (is_gram) whole_words(tokens, text, &from, &to);
         if (from < start || to > end || to <= from) continue;
         for (; count > own && from <= marks[3 * count - 1]; count--) { /* touches the last one */
