@@ -198,7 +198,7 @@ def by_the_rules(
     total = sum(asked_words.values()) or sum(idfs)
     shown = sorted(dict.fromkeys(row for row in order if shelf.rows[row]))
     matches = {row: tokens.matches(asked, np.array([row]))[0] for row in shown}
-    units, rows, follows, scores = [], [], [], []
+    units, rows, follows, scores = list[Unit](), list[int](), list[bool](), list[float]()
     for row in shown:
         for place, (unit, piece) in enumerate(zip(shelf.units[row], shelf.rows[row], strict=True)):
             begin = shelf.units[row][place - 1].end if place else 0
