@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from kbsearch.forms import render_line, speak
 from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
+    from kbsearch.forms import Form
     from kbsearch.model import Article, ArticleWarning, Lines
+    from kbsearch.views import Disclosure, Level
 
 __all__ = [
     "JSON_VERSION",
@@ -63,12 +66,22 @@ class Note:
 
 
 class Piece(NamedTuple):
-    """Where a part of a snippet comes from: a span of a row's text, with the marks in it, in that text's offsets."""
+    """A part of a snippet as it stands in the article: ``text`` with its line ends.
+
+    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from, the one
+    with the same ``row`` among the hit's passages.
+    """
 
     row: int
     start: int
     end: int
     marks: tuple[tuple[int, int], ...]
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The piece as JSON; rows are only names for passages there, equal ones are one."""
+        marks = [list(mark) for mark in self.marks]
+        return {"passage": self.row, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,13 @@ class Snippet:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def render(self, form: Form) -> str:
+        """The snippet in a form; see :mod:`kbsearch.forms`."""
+        if form == "speech":
+            lines = [line for piece in self.pieces for line in piece.text.split("\n")]
+            return speak(lines, is_japanese=not self.text.isascii())
+        return render_line(self.text, self.marks, form)
+
 
 class PassageHit(NamedTuple):
     """One passage that answers, with its scores. A question makes some twenty of them.
@@ -107,6 +127,7 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
+    row: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +183,12 @@ class Hit:
         Day of the front matter.
     stale_since
         Day of the last update of what this is a translation of, when it is after its own; else None.
+    category
+        Slash-separated path, ``""`` for none.
+    pieces, notes
+        Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
+    levels
+        What showing more or less of the article costs; see :mod:`kbsearch.views`.
     """
 
     rank: int
@@ -182,6 +209,14 @@ class Hit:
     wanted_lang: str | None = None
     updated: dt.date | None = None
     stale_since: dt.date | None = None
+    category: str = ""
+    pieces: tuple[Piece, ...] = ()
+    notes: tuple[Note, ...] = ()
+    levels: tuple[Level, ...] = ()
+
+    def render(self, form: Form) -> str:
+        """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
+        return Snippet(self.snippet, self.marks, self.pieces, self.notes).render(form)
 
     @property
     def is_fallback(self) -> bool:
@@ -218,6 +253,10 @@ class Hit:
             "outdated": self.outdated,
             "updated": _iso(self.updated),
             "stale_since": _iso(self.stale_since),
+            "category": self.category,
+            "notes": [note.to_dict() for note in self.notes],
+            "pieces": [piece.to_dict() for piece in self.pieces],
+            "levels": [level.to_dict() for level in self.levels],
             **({"reasons": reasons} if reasons else {}),
         }
 
@@ -256,6 +295,8 @@ class SearchResult:
         Name of the published state of the index that answered.
     stages
         Where that time went: milliseconds by the names of :data:`kbsearch.laps.STAGES`.
+    disclosure
+        The answer within a budget, where one was given.
     """
 
     query: str
@@ -266,6 +307,7 @@ class SearchResult:
     took_ms: float
     generation: str
     stages: Mapping[str, float]
+    disclosure: Disclosure | None = None
 
     def to_dict(self, query_id: str | None = None) -> dict[str, Any]:
         """The answer as JSON of one question or of one line of a batch."""
@@ -279,6 +321,7 @@ class SearchResult:
             "took_ms": round(self.took_ms, 3),
             "stages": {stage: round(ms, 3) for stage, ms in self.stages.items()},
             "generation": self.generation,
+            **({} if self.disclosure is None else {"disclosure": self.disclosure.to_dict()}),
             "version": JSON_VERSION,
         }
 

@@ -76,7 +76,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
         line += ellipsis if span.cut_before else ""
         marks += [(start + len(line), end + len(line)) for start, end in moved]
         line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(span.row, span.start, span.end, tuple(own)))
+        pieces.append(Piece(span.row, span.start, span.end, tuple(own), texts[span.row][span.start : span.end]))
         before = span
     notes = _notes(quotation)
     if says_notes(limit):

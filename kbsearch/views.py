@@ -16,9 +16,12 @@ Frozen and plain, each with a ``to_dict`` as ``schema.json`` describes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kbsearch.forms import Form
     from kbsearch.model import Lines
 
@@ -27,17 +30,20 @@ __all__ = [
     "PRESETS",
     "Budget",
     "Cost",
+    "Disclosed",
     "Disclosure",
     "Level",
-    "Part",
+    "LevelName",
     "Preset",
     "Related",
     "View",
     "level_number",
+    "levels_of",
 ]
 
 LEVELS: Final = ("title", "snippet", "section", "article", "related")
 
+LevelName = Literal["title", "snippet", "section", "article", "related"]
 Preset = Literal["voice", "sms", "chat", "web", "email", "llm"]
 Unit = Literal["characters", "tokens"]
 
@@ -172,7 +178,7 @@ class Budget:
     deepest: int = 3
 
 
-PRESETS: Final[dict[Preset, Budget]] = {
+PRESETS: Final[dict[str, Budget]] = {
     "voice": Budget(160, "characters", "speech", 1, 1),
     "sms": Budget(140, "characters", "text", 1, 1),
     "chat": Budget(600, "characters", "markdown", 3, 2),
@@ -182,7 +188,7 @@ PRESETS: Final[dict[Preset, Budget]] = {
 }
 
 
-class Part(NamedTuple):
+class Disclosed(NamedTuple):
     """What a disclosure says of one article: its text in the form of the disclosure, and what that costs."""
 
     handle: str
@@ -216,7 +222,7 @@ class Disclosure:
 
     budget: Budget
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[Disclosed, ...]
     cost: Cost
     left_out: tuple[str, ...]
 
@@ -229,6 +235,12 @@ class Disclosure:
             "cost": self.cost.to_dict(),
             "left_out": list(self.left_out),
         }
+
+
+def levels_of(costs: Sequence[Cost]) -> tuple[Level, ...]:
+    """The levels by their costs, from the title on."""
+    adds = [*(after - before for before, after in pairwise(costs)), None]
+    return tuple([Level(number, cost, more) for number, (cost, more) in enumerate(zip(costs, adds, strict=True))])
 
 
 def level_number(level: int | str) -> int | None:

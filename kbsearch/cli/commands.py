@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from kbsearch.cli.answering import answer_question, open_index, settle
-from kbsearch.cli.output import print_json, say, show
+from kbsearch.cli.output import print_json, print_lines, say, show
 from kbsearch.errors import BadQuery
 from kbsearch.filters import parse_day, parse_languages
+from kbsearch.labels import costs_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,16 @@ class ModeName(StrEnum):
     hybrid = "hybrid"
     lexical = "lexical"
     dense = "dense"
+
+
+class FormName(StrEnum):
+    """Those of ``forms.FORMS``."""
+
+    markdown = "markdown"
+    text = "text"
+    html = "html"
+    ansi = "ansi"
+    speech = "speech"
 
 
 class RankingName(StrEnum):
@@ -154,6 +165,14 @@ def search(
     as_of: AsOfOption = None,
     mode: Annotated[ModeName, typer.Option(help="Both legs, or one alone.")] = ModeName.hybrid,
     snippet_chars: Annotated[int, typer.Option(min=1, help="Longest snippet, in characters.")] = 160,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Print an answer of at most so many characters: 1200, “8000 tokens”, or voice, sms, chat, web, email, "
+            "llm.",
+            show_default=False,
+        ),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what each feature adds to a score.")] = False,  # noqa: FBT002
     queries: Annotated[
         Path | None,
@@ -173,7 +192,7 @@ def search(
     given = {name: values or () for name, values in named.items()}
     options: dict[str, Any] = {
         "k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain,
-        "prefer_lang": list(prefer_lang or ()), "as_of": as_of,
+        "prefer_lang": list(prefer_lang or ()), "as_of": as_of, "budget": budget,
     }  # fmt: skip
     if question is not None:
         answer_question(question, index=index, given=given, as_json=as_json, **options)
@@ -189,11 +208,27 @@ def search(
 def show_article(
     section: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
     index: IndexOption = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="0 title, 1 snippet, 2 section, 3 article, 4 related; or the word.", show_default=False),
+    ] = None,
+    form: Annotated[FormName, typer.Option(help="With --level: how to write it.")] = FormName.markdown,
+    question: Annotated[
+        str | None, typer.Option(help="With --level 1: what the snippet is to answer.", show_default=False)
+    ] = None,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Show an article, or one section of it."""
+    """Show an article or one section of it, as much as a level says."""
     kb = open_index(index)
+    if level is not None:
+        opened = kb.open_handle(section, level, question=question, form=form.value, as_of=as_of)  # type: ignore[arg-type]
+        if as_json:
+            print_json(opened.to_dict())
+        else:
+            print_lines(opened.text)
+            say(costs_line(opened))
+        return
     if "#" in section:
         view = kb.section(section, as_of=as_of)
         if as_json:
