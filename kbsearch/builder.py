@@ -37,7 +37,7 @@ from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
 from kbsearch.quotes import QuoteWriter
-from kbsearch.related import write_related
+from kbsearch.related import Titled, write_related
 from kbsearch.results import BuildReport
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.snapshot import Snapshot
@@ -223,9 +223,9 @@ class _Job:
             tell("write", 0, 1)
             quotable.write_vectors(units, model.dimension)
             dense, statistics = write_dense(draft.files, written, known, model.dimension)
-            titles = map_vectors(draft.files.title_vectors)
             heads = [head_of(article) for article in written.articles]
-            write_related(draft.files.related, heads, titles, written.groups, 0, model.count_tokens)
+            titled = Titled(heads, map_vectors(draft.files.title_vectors), np.array(written.groups, np.int32))
+            write_related(draft.files.related, titled, model.count_tokens)
             manifest = {
                 "fingerprints": asdict(self.recipe),
                 "encoder": {"name": self.encoder, "dimension": model.dimension},

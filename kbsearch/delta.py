@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kbsearch.columns import save_column
+from kbsearch.columns import load_column, save_column
 from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
 from kbsearch.known import InFile
-from kbsearch.related import write_related
+from kbsearch.related import Titled, write_related
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.tokens import TokenIndex, TokenWriter
 from kbsearch.vector import map_vectors
@@ -148,11 +148,12 @@ class Plan:
         return translation_groups([*base, *map(head_of, articles)])
 
     def _write_related(self, files: Files, written: Written, count_tokens: Callable[[str], int]) -> None:
-        removed = set(self.removed)
-        base = [head._replace(title="") if head.number in removed else head for head in self.base]
-        titles = [map_vectors(each.title_vectors) for each in (self.published.files_of_base, files)]
-        heads = [*base, *map(head_of, written.articles)]
-        write_related(files.related, heads, np.concatenate(titles), written.groups, len(base), count_tokens)
+        removed, of_base = set(self.removed), self.published.files_of_base
+        heads = [head._replace(title="") if head.number in removed else head for head in self.base]
+        titles = np.concatenate([map_vectors(each.title_vectors) for each in (of_base, files)])
+        titled = Titled([*heads, *map(head_of, written.articles)], titles, np.array(written.groups, np.int32))
+        groups = load_column(of_base.group_column, np.int32, len(self.base))
+        write_related(files.related, titled, count_tokens, (of_base.related, groups))
 
     def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
         """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""

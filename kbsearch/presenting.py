@@ -116,9 +116,7 @@ def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tup
     shown = [(passages[ranked.row], ranked) for ranked in rows]
     return tuple(
         [
-            PassageHit(
-                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts, row.row
-            )
+            PassageHit(row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts)
             for row, ranked in shown
         ]
     )

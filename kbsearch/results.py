@@ -68,11 +68,11 @@ class Note:
 class Piece(NamedTuple):
     """A part of a snippet as it stands in the article: ``text`` with its line ends.
 
-    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from, the one
-    with the same ``row`` among the hit's passages.
+    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from:
+    ``passage`` is its place among the hit's passages, 0 for the first.
     """
 
-    row: int
+    passage: int
     start: int
     end: int
     marks: tuple[tuple[int, int], ...]
@@ -81,7 +81,7 @@ class Piece(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The piece as JSON; rows are only names for passages there, equal ones are one."""
         marks = [list(mark) for mark in self.marks]
-        return {"passage": self.row, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
+        return {"passage": self.passage, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,6 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
-    row: int = -1
 
 
 @dataclass(frozen=True, slots=True)
