@@ -235,7 +235,7 @@ def _write_article(
             *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
             article.translation_of, _json(article.meta), count_tokens(article.title),
-            len(article.markdown), count_tokens(article.markdown),
+            len(article.markdown.strip("\n")), count_tokens(article.markdown.strip("\n")),
         ),
     )  # fmt: skip
     connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))

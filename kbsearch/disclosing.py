@@ -94,6 +94,7 @@ def fill(
     hits: Sequence[Hit], outcome: Outcome, confidence: float | None, lang: str, budget: Budget, source: Source
 ) -> Disclosure:
     """Fill a budget; see the module. ``lang`` is the reader's language."""
+    asked = budget
     if outcome == "hand_over":  # likely none of them: no more than what shows that
         budget = replace(budget, most=min(budget.most, _MOST_UNLIKELY), deepest=min(budget.deepest, _SNIPPET))
     filler = _Filler(budget, source)
@@ -123,7 +124,7 @@ def fill(
     text = filler.joined(shown)
     opened = {part.handle for part in shown}
     left_out = tuple(hit.section_id for hit in hits if hit.section_id not in opened)
-    return Disclosure(budget, text, tuple(shown), Cost(len(text), source.count(text)), left_out)
+    return Disclosure(asked, text, tuple(shown), Cost(len(text), source.count(text)), left_out)
 
 
 def _shares(several: int, confidence: float) -> list[float]:
