@@ -104,6 +104,15 @@ def build(
             help="File of words that mean the same.  [default: synonyms.txt of the folder]", show_default=False
         ),
     ] = None,
+    sentences: Annotated[
+        bool | None,
+        typer.Option(
+            "--sentences/--no-sentences",
+            help="Encode every sentence, so that snippets are chosen by meaning; takes as long as the passages do.  "
+            "[default: up to 200,000 passages]",
+            show_default=False,
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
     as_json: JsonOption = False,  # noqa: FBT002
@@ -123,6 +132,7 @@ def build(
             weights=settings.weights,
             languages=settings.languages,
             synonyms=settings.synonyms,
+            sentences=sentences,
             progress=progress,
         )
     if as_json:
