@@ -118,7 +118,7 @@ def build(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
+    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms, sentences=sentences)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -132,7 +132,7 @@ def build(
             weights=settings.weights,
             languages=settings.languages,
             synonyms=settings.synonyms,
-            sentences=sentences,
+            sentences=settings.sentences,
             progress=progress,
         )
     if as_json:
