@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BadQuery,
         ConfigError,
         EncoderUnavailable,
+        Gone,
         IndexCorrupt,
         IndexIncompatible,
         IndexLocked,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.places import Place, Successor
     from kbsearch.results import BuildReport, Hit, PassageHit, Ranking, Reason, SearchResult, SectionView, Status
     from kbsearch.search import KnowledgeBase
 
@@ -48,6 +50,7 @@ __all__ = [
     "Encoder",
     "EncoderUnavailable",
     "Filter",
+    "Gone",
     "Hit",
     "IndexCorrupt",
     "IndexIncompatible",
@@ -60,12 +63,14 @@ __all__ = [
     "NotFound",
     "Passage",
     "PassageHit",
+    "Place",
     "Ranking",
     "Reason",
     "SearchResult",
     "Section",
     "SectionView",
     "Status",
+    "Successor",
     "Weights",
     "build",
     "load_encoder",
@@ -75,6 +80,7 @@ _MODULES = {
     "kbsearch.builder": ("build",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.places": ("Place", "Successor"),
     "kbsearch.results": (
         "BuildReport",
         "Hit",

@@ -7,6 +7,7 @@ The tree, with the exit code of the command line and the HTTP status of a server
     ├── BadQuery                        12   400   the question or its filter cannot be understood
     ├── ConfigError(path)               13   500   kbsearch.toml or an environment variable is wrong
     ├── NotFound                        14   404   no such article or section in this index
+    │   └── Gone(successors)            14   410   there was one, and it says where its text went
     ├── IndexNotFound                   20   503   nothing was built there yet
     ├── IndexCorrupt(file, …)           21   503   a file is missing, cut short or changed
     ├── IndexIncompatible(what, …)      22   503   written by another version, analyser or encoder
@@ -35,6 +36,7 @@ __all__ = [
     "BadQuery",
     "ConfigError",
     "EncoderUnavailable",
+    "Gone",
     "IndexCorrupt",
     "IndexIncompatible",
     "IndexLocked",
@@ -105,6 +107,18 @@ class NotFound(KbSearchError):
         self.near = near
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(f"There is no “{wanted}” in this index.{hint}")
+
+
+class Gone(NotFound):
+    """The article or section was removed; ``successors`` are the handles that have its text now, most first."""
+
+    http_status = 410
+
+    def __init__(self, wanted: str, since: str, successors: tuple[str, ...], where: str) -> None:
+        super().__init__(wanted, successors)
+        self.since = since
+        self.successors = successors
+        self.args = (f"“{wanted}” is gone since {since}. {where}",)
 
 
 class IndexNotFound(KbSearchError):

@@ -212,6 +212,7 @@ class PassageRow(NamedTuple):
     headings: tuple[str, ...]
     text: str
     lines: Lines
+    handle: str
 
     @property
     def heading(self) -> str:

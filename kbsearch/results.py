@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from kbsearch.handles import name_section
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,7 +52,7 @@ class PassageHit(NamedTuple):
     """One passage that answers, with its scores. A question makes some twenty of them.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
-    (cosine, −1 to 1).
+    (cosine, −1 to 1). ``handle`` is as in :class:`Hit`.
     """
 
     section_id: str
@@ -60,6 +62,7 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
+    handle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ class Hit:
         The best passages of the article, best first; the first is the one shown.
     reasons
         Why it stands where it stands, the strongest first; empty unless it was asked to explain.
+    handle
+        The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
+        in the page as it is now; most often both are the same.
     """
 
     rank: int
@@ -110,6 +116,7 @@ class Hit:
     lines: Lines
     passages: tuple[PassageHit, ...]
     reasons: tuple[Reason, ...] = ()
+    handle: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as one entry of ``hits`` in the JSON of a search; ``reasons`` only where it was asked to explain."""
@@ -121,6 +128,7 @@ class Hit:
             "rank": self.rank,
             "article_id": self.article_id,
             "section_id": self.section_id,
+            "handle": self.handle or self.section_id,
             "title": self.title,
             "heading": self.heading,
             "snippet": self.snippet,
@@ -195,7 +203,10 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section of an article, as Markdown, with where it stands."""
+    """One section of an article, as Markdown, with where it stands.
+
+    ``handle`` is its name that stays; ``moved_from`` the name that it was asked by, when that is a former one.
+    """
 
     section_id: str
     article_id: str
@@ -206,6 +217,8 @@ class SectionView:
     markdown: str
     path: str
     lines: Lines
+    handle: str = ""
+    moved_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -217,8 +230,13 @@ class SectionView:
         }
 
 
-def article_to_dict(article: Article) -> dict[str, Any]:
-    """A served article as JSON: front matter, sections with their ids, Markdown."""
+def article_to_dict(article: Article, handles: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A served article as JSON: front matter, sections with their ids, Markdown.
+
+    ``handles`` are those of sections that have another one than their address, by that.
+    """
+    handles = handles or {}
+    addresses = [name_section(article.id, section.anchor) for section in article.sections]
     days = ("valid_from", "valid_until", "updated", "review_by")
     plain = ("id", "path", "title", "lang", "kind", "category", "status", "translation_of", "markdown")
     return {
@@ -235,8 +253,9 @@ def article_to_dict(article: Article) -> dict[str, Any]:
                 "level": section.level,
                 "kind": section.kind,
                 "lines": list(section.lines),
+                "handle": handles.get(address, address),
             }
-            for section in article.sections
+            for section, address in zip(article.sections, addresses, strict=True)
         ],
     }
 
@@ -261,6 +280,9 @@ class BuildReport:
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
     timings
         Seconds of wall time by stage, and ``total``.
+    handles
+        How many names of sections do not say where the section is: ``reworded`` ones are at another anchor, ``moved``
+        ones go by another name, ``gone`` ones are no more; see :mod:`kbsearch.handles`.
     """
 
     index: str
@@ -274,6 +296,7 @@ class BuildReport:
     counts: Mapping[str, int]
     calibration: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    handles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def faulty(self) -> tuple[ArticleWarning, ...]:
@@ -298,6 +321,7 @@ class BuildReport:
             "counts": dict(self.counts),
             "calibration": dict(self.calibration),
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
+            "handles": dict(self.handles),
         }
 
 
@@ -319,6 +343,7 @@ class Status:
     fingerprints: Mapping[str, str]
     bytes: int
     warnings: tuple[ArticleWarning, ...]
+    handles: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON; warnings by number only."""

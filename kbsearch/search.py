@@ -14,7 +14,6 @@ Never: write anything; fetch more from the content than the page that is shown.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import threading
 from typing import TYPE_CHECKING
@@ -23,11 +22,12 @@ import numpy as np
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
-from kbsearch.errors import BadQuery, NotFound
+from kbsearch.errors import BadQuery, IndexCorrupt, NotFound
 from kbsearch.filters import FilterLike, parse_filter
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
+from kbsearch.places import Guide, Place
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
 from kbsearch.retrieve import Query, Ranked, RankedArticle, RankedRow, best_articles, prepare, reasons_of
@@ -182,33 +182,57 @@ class KnowledgeBase:
         """The question as the legs see it: its terms and its vector."""
         return prepare(self.snapshot, question, mode)
 
+    def resolve(self, handle: str) -> Place:
+        """Where a link leads that was made some time ago: a section or an article by its handle, or a former one.
+
+        Give :attr:`Hit.handle` to whoever keeps a link: it stays when lines are inserted, when the section moves and
+        when its heading is reworded.
+
+        Raises
+        ------
+        NotFound
+            When this never was a name here, and for an article that is a draft, archived, or not valid today.
+        """
+        with self.snapshot.generation.blamed():
+            return _guide(self.snapshot).resolve(handle)
+
     def article(self, article_id: str) -> Article:
-        """A served article with its sections.
+        """A served article with its sections, by its id or by one that it had before.
 
         Raises
         ------
         NotFound
             For an unknown id, and for an article that is a draft, archived, or not valid today.
+        Gone
+            For one that was removed; a NotFound too.
         """
-        with self.snapshot.generation.blamed():
-            return _served_article(self.snapshot, article_id)
+        snapshot = self.snapshot
+        with snapshot.generation.blamed():
+            return _article_at(snapshot, _guide(snapshot).resolve(article_id).live())
 
     def section(self, section_id: str) -> SectionView:
-        """A section by ``article#anchor``, with the sections below it: an exception under a sub-heading belongs to it.
+        """A section by its handle, with the sections below it: an exception under a sub-heading belongs to it.
 
-        The article's id alone is its lead, or its first section without one.
+        Any name that it had before leads to it too, and so does ``article#anchor`` as the page is now, unless that is
+        the handle of another section. The article's id alone is its lead, or its first section without one.
 
         Raises
         ------
-        NotFound
+        NotFound, Gone
         """
-        article_id, _, anchor = section_id.partition("#")
-        article = self.article(article_id)
-        for place, section in enumerate(article.sections):
-            if section.anchor == anchor or not anchor:
-                return _section_view(article, place)
-        known = [name_section(article.id, section.anchor) for section in article.sections]
-        raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
+        snapshot = self.snapshot
+        with snapshot.generation.blamed():
+            place = _guide(snapshot).resolve(section_id).live()
+            article = _article_at(snapshot, place)
+            anchor = place.section_id.partition("#")[2]
+            number = next(
+                (n for n, section in enumerate(article.sections) if section.anchor == anchor or not anchor), -1
+            )
+            if number < 0:  # an article without any
+                raise NotFound(section_id)
+            address = name_section(article.id, article.sections[number].anchor)
+            handle = snapshot.content.handles_by_address.get(address, address)
+        return _section_view(article, number, handle, place.moved_from)
 
     def status(self) -> Status:
         """What the index holds."""
@@ -267,7 +291,7 @@ def _present(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.number, ()),
+                reasons.get(article.number, ()), best.handle,
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -286,13 +310,15 @@ def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tup
     shown = [(passages[ranked.row], ranked) for ranked in rows]
     return tuple(
         [
-            PassageHit(row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts)
+            PassageHit(
+                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts, row.handle
+            )
             for row, ranked in shown
         ]
     )
 
 
-def _section_view(article: Article, place: int) -> SectionView:
+def _section_view(article: Article, place: int, handle: str, moved_from: str | None) -> SectionView:
     section = article.sections[place]
     below = list(itertools.takewhile(lambda other: 0 < section.level < other.level, article.sections[place + 1 :]))
     # Units of a list or a box stand inside the lines of their section; only what comes after them is added.
@@ -304,21 +330,18 @@ def _section_view(article: Article, place: int) -> SectionView:
     return SectionView(
         name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
         section.kind, "\n\n".join(parts), article.path, (section.lines[0], last),
+        handle, moved_from,
     )  # fmt: skip
 
 
-def _served_article(snapshot: Snapshot, article_id: str) -> Article:
-    article = snapshot.content.article_by_id(article_id)
-    day = today()
-    if (
-        article is None
-        or article.status != "published"
-        or (article.valid_from is not None and day < article.valid_from)
-        or (article.valid_until is not None and day > article.valid_until)
-    ):
-        hidden = {snapshot.article_ids[number] for number in snapshot.out_of_date_today()}
-        served = [name for name in snapshot.content.served_ids() if name not in hidden]
-        raise NotFound(article_id, tuple(difflib.get_close_matches(article_id, served, n=3)))
+def _guide(snapshot: Snapshot) -> Guide:
+    return Guide(snapshot.content, today())
+
+
+def _article_at(snapshot: Snapshot, place: Place) -> Article:
+    article = snapshot.content.article_by_id(place.article_id)
+    if article is None:
+        raise IndexCorrupt(snapshot.generation.files.content, f"the article {place.article_id}", "none")
     return article
 
 
@@ -340,4 +363,5 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         fingerprints=manifest["fingerprints"],
         bytes=sum(size for size, _ in manifest["files"].values()),
         warnings=tuple(content.warnings()),
+        handles=manifest["handles"],
     )

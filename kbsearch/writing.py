@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from kbsearch.handles import Entry
     from kbsearch.known import Known
     from kbsearch.model import Article, ArticleWarning, FloatArray, RowArray
     from kbsearch.rows import Analysed, Row
@@ -68,7 +69,13 @@ class Written:
         return replace(self, articles=heads)
 
 
-def write_texts(files: Files, written: Written, digests: Mapping[str, str], warnings: Iterable[ArticleWarning]) -> None:
+def write_texts(
+    files: Files,
+    written: Written,
+    digests: Mapping[str, str],
+    warnings: Iterable[ArticleWarning],
+    record: Iterable[Entry],
+) -> None:
     """Write all that needs neither terms nor vectors."""
     articles, rows, first = written.articles, written.rows, written.amended.first_article
     save_column(files.japanese_column, written.is_japanese)
@@ -76,7 +83,7 @@ def write_texts(files: Files, written: Written, digests: Mapping[str, str], warn
     save_column(files.article_column, written.article_of_row + np.int32(first))
     stored = (StoredPassage(row.article, row.passage, row.alias, row.key) for row in rows)
     sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
-    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended)
+    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended, record)
 
 
 def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:

@@ -19,14 +19,14 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model", "structures"],
-    1: ["arrays", "native"],
+    1: ["arrays", "handles", "native", "pairing", "shingles"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "laps", "lexical", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",
+        "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",
         "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "journal", "perturb", "previous", "render", "scaffold", "scoreboard", "snippet",
+        "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "render", "scaffold", "scoreboard", "snippet",
         "store", "synonyms", "tokens", "wording",
     ],
     4: ["confidence", "parts", "ranker", "rows"],

@@ -1,0 +1,550 @@
+"""A knowledge base that is edited for a year: 200 edits by a script that knows of every section what became of it.
+
+The truth is kept beside the files: each section of the script has a number of its own, whatever it is called and
+wherever it stands, and a removed one has the numbers of those that took its text over. After each build the script asks
+the index for every name that was ever given out and compares. It shares no code with what it tests: where a section is
+in the index it sees by its line.
+
+Use: ``History(folder, seed)``, ``history.run(edits, build, check)``; as a script it prints what came out.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kbsearch import KnowledgeBase, Place
+
+LINES: Final = {
+    "ja": [
+        "お急ぎの場合は、専用フォームからご連絡いただくと早く確認できます。",
+        "土日祝日に受け付けた分は、翌営業日に順番に処理いたします。",
+        "二〇二六年の春から、手順の一部が変わりました。",
+        "写真を添えていただくと、やり取りの回数を減らせます。",
+        "ご不明な点があれば、担当窓口の一覧をご覧ください。",
+        "海外からのお申し込みでは、日数が三日ほど余分にかかります。",
+        "なお、キャンペーン期間中は条件が異なることがあります。",
+        "この案内は、毎年六月と十二月に見直しています。",
+        "社内の記録には、受付番号を必ず書き添えます。",
+        "雨や雪の影響で遅れるときは、トップページでお知らせします。",
+        "古い書式で届いた場合も、内容が読み取れれば受け付けます。",
+        "金額の端数は、切り捨てて計算いたします。",
+    ],
+    "en": [
+        "If you are in a hurry, the form on the contact page reaches us fastest.",
+        "Whatever comes in at the weekend is dealt with on Monday, in order of arrival.",
+        "Part of this procedure changed in the spring of 2026.",
+        "A photo often saves both sides a second message.",
+        "Ask the duty lead when none of these cases fits yours.",
+        "Orders from abroad take about three days longer.",
+        "During a campaign other conditions may apply.",
+        "We review this page every June and every December.",
+        "Write the ticket number into the internal log as well.",
+        "Snow and storms can delay a van; the home page says so then.",
+        "Old paper forms are accepted as long as they can be read.",
+        "Amounts are rounded down to the nearest whole unit.",
+    ],
+}
+NEW: Final = {
+    "ja": [
+        ("法人のお客様の請求書払い", "法人のお客様は、月末締め、翌月末払いの請求書払いを選べます。初回は与信の審査に五営業日かかります。"),
+        ("点字版の説明書", "主な製品には点字版と大きな文字の説明書を用意しています。無料でお送りしますので、製品名をお知らせください。"),
+        ("夏季休業のお知らせ", "八月十日から十六日までは出荷を止めています。この間のお問い合わせには、十七日以降に順次お答えします。"),
+        ("監査への対応", "年に一度の監査では、過去三年分の対応記録から二十件を選んで提出します。個人名は伏せ字にしてください。"),
+        ("試用品の貸し出し", "購入前に二週間だけ試せる貸し出し品があります。往復の運賃はいただきません。台数に限りがあります。"),
+        ("電子署名の使い方", "契約書は電子署名で取り交わせます。届いたメールのリンクを開き、画面の案内に従って署名してください。"),
+        ("備考", "はい、できます。"),
+        ("防災用品の点検", "非常食の期限は半年ごとに確かめ、残りが三か月を切ったものは職員に配ります。電池も同時に交換します。"),
+    ],
+    "en": [
+        ("Invoices for companies", "Companies may pay by invoice at the end of the month. The first time, a credit check takes five working days."),
+        ("Manuals in braille", "For our main products we keep manuals in braille and in large print. Tell us the product and we post one free."),
+        ("Summer closing", "Nothing leaves the warehouse from 10 to 16 August. Messages from that week are answered from the 17th on."),
+        ("When an auditor asks", "The yearly audit picks twenty tickets from the last three years. Black out the names of private persons first."),
+        ("Borrowing a sample", "Before you buy you can borrow a sample for two weeks. We pay both ways, and there are only a few of them."),
+        ("Signing on a screen", "Contracts can be signed electronically. Open the link in the message and follow the steps on the screen."),
+        ("Note", "Yes, you can."),
+        ("Emergency supplies", "Check the dates of the emergency food twice a year and hand out what expires within three months."),
+    ],
+}  # fmt: skip
+REWORDED: Final = {
+    "手順": "進め方の順番", "ご注意": "気をつけていただきたいこと", "Steps": "What to do, in order",
+    "Before you start": "What you need first", "Afterwards": "What comes after that",
+    "返品の送料は誰が負担しますか？": "送り返すときの運賃はどちらが払いますか？",
+    "箱を捨ててしまいましたが、返品できますか？": "元の箱がなくても返せますか？",
+    "レシートや納品書がなくても返品できますか？": "購入の証明は必要ですか？",
+    "Who pays for the return postage?": "Whose money pays for sending it back?",
+    "Do I need a receipt?": "Proof of purchase", "How to tell us": "Report it", "What happens next": "After your report",
+    "駐車場はありますか？": "車で行けますか？", "鉄の鍋・フライパン": "鉄製の調理器具", "まとめ": "要点",
+    "うまくいかないとき": "困ったときは", "保証期間": "保証はいつまで有効か", "テンプレート": "ひな形",
+    "Why measure both?": "Two figures instead of one", "When it does not know": "If there is no answer",
+    "お届けまでの日数": "何日で届くか", "避ける言い方": "使わない表現", "周期": "どのくらいの間隔で行うか",
+    "予約は必要ですか？": "予約なしで行けますか？", "用意するもの": "手元に置いておくもの",
+}  # fmt: skip
+RETRANSLATED: Final = {
+    "shop/returns/faq.en.md": {
+        "Who pays for the return postage?": ("Postage for returns: yours or ours?", "If you simply do not want it any more, the postage is yours. For a faulty or wrong item we bear it."),
+        "I threw the box away. Can I still return the item?": ("Returning without the original packaging", "Another box will do, unless the packaging belongs to the product, as with a gift set of tableware."),
+        "Can I return fabric that I have washed?": ("Washed textiles", "After washing we take textiles back only for defects such as loose seams, up to 30 days from arrival, not because you changed your mind."),
+        "Do I need a receipt?": ("Is proof of purchase required?", "The number of your order is all we need."),
+        "Can I return just one of several items?": ("Sending back part of an order", "You can, but a set has to come back as a set."),
+        "Can I bring a return to the showroom?": ("Dropping it off in person", "The showroom cannot take items back; the return centre does, by post."),
+        "Can I withdraw my application?": ("Changing your mind about a return", "Until the parcel is posted you can cancel under Return status on My Page. After 7 days without a parcel the application lapses by itself."),
+    },
+    "shop/returns/defective-item.en.md": {
+        "Before you write": ("Things to have at hand", "- Do not throw away box, padding or item.\n- Three photos help: the whole item, the fault, and the label on the outer box.\n\n> [!CAUTION]\n> Broken glass or china cuts: no bare hands. Unplug an appliance that smells or smokes."),
+        "How to tell us": ("Reporting the damage", "Attach the photos to the contact form, or mail us the order number, the product, the day of arrival, the fault, and whether you want a replacement or a refund."),
+        "What happens next": ("Our side of it", "1. You hear from us within a business day.\n2. The carrier fetches the parcel and has a prepaid label.\n3. The replacement leaves at once; if there is none in stock you get your money back."),
+    },
+}  # fmt: skip
+PLAN: Final = (
+    [("insert", 30), ("cut", 12), ("reword", 28), ("move_inside", 16), ("move_across", 18), ("split", 10)]
+    + [("merge", 10), ("rename", 12), ("retranslate", 2), ("rewrite", 10), ("remove", 10), ("bring_back", 8)]
+    + [("swap", 6), ("add", 8), ("reuse", 6), ("remove_file", 3), ("restore_file", 3), ("copy", 4)]
+    + [("remove_original", 4), ("fold", 3), ("spread", 3)]
+)  # fmt: skip
+HIDDEN: Final = re.compile("^(status|draft|published|valid_from|valid_until):", re.MULTILINE)
+HEADING: Final = re.compile(r"#{2,6} \S")
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """A section of a file: ``number`` is who it is, whatever it is called."""
+
+    number: int
+    heading: str
+    level: int
+    body: list[str]
+
+    def text(self) -> str:
+        return "\n".join([f"{'#' * self.level} {self.heading}", "", *self.body, ""])
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """Front matter and lead, then sections."""
+
+    path: str
+    lang: str
+    head: list[str]
+    parts: list[Part]
+
+    def text(self) -> str:
+        return "\n".join([*self.head, *(part.text() for part in self.parts)])
+
+    def lines(self) -> dict[int, int]:
+        """Number of the section whose heading stands on each line."""
+        line, found = len("\n".join(self.head).split("\n")) + 1, {}
+        for part in self.parts:
+            found[line] = part.number
+            line += len(part.text().split("\n"))
+        return found
+
+
+@dataclass(slots=True)
+class Wrong:
+    """A name that did not lead where it should."""
+
+    kind: str
+    name: str
+    owner: int
+    found: str
+    wanted: str
+
+
+@dataclass
+class History:
+    """See the module."""
+
+    folder: Path
+    seed: int = 1
+    files: dict[str, File] = field(default_factory=dict)
+    where: dict[int, str] = field(default_factory=dict)
+    heirs: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    kinds: dict[int, str] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    wrong: list[Wrong] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    merged: dict[int, list[str]] = field(default_factory=dict)
+    attic: list[tuple[str, Part]] = field(default_factory=list)
+    cellar: list[File] = field(default_factory=list)
+    copies: list[tuple[Part, Part]] = field(default_factory=list)
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)  # noqa: S311 - repeatable
+        for file in sorted(self.folder.rglob("*.md")):
+            path, text = file.relative_to(self.folder).as_posix(), file.read_text("utf-8")
+            if "\n## " not in text or HIDDEN.search(text):  # nothing to follow, or not served
+                file.unlink()
+                continue
+            self.files[path] = self._read(path, text)
+            file.write_text(self.files[path].text(), "utf-8")
+
+    def _read(self, path: str, text: str) -> File:
+        head: list[str] = []
+        parts: list[Part] = []
+        fence = ""
+        for line in text.rstrip("\n").split("\n"):
+            mark = line.lstrip()[:3]
+            if mark in {"```", "~~~", ":::"} and (not fence or fence == mark):
+                fence = "" if fence and (mark != ":::" or line.strip() == ":::") else mark
+            if HEADING.match(line) and not fence:
+                level = len(line) - len(line.lstrip("#"))
+                parts.append(Part(self._number(), line[level:].strip(), level, []))
+            elif parts:
+                parts[-1].body.append(line)
+            else:
+                head.append(line)
+        for part in parts:
+            while part.body and not part.body[0].strip():
+                del part.body[0]
+            while part.body and not part.body[-1].strip():
+                del part.body[-1]
+        for part in parts:
+            self.where[part.number] = path
+        return File(path, "ja" if ".ja" in path else "en", head, parts)
+
+    def _number(self) -> int:
+        self.last += 1
+        return self.last
+
+    # What an editor does. Each returns the sections that it concerned, or None where there was nothing to do.
+
+    def insert(self) -> set[int] | None:
+        """New lines at the top, or in the middle."""
+        file, part = self._any()
+        lines = self.chance.sample(LINES[file.lang], self.chance.choice([1, 1, 2, 3]))
+        at = self.chance.choice([0, len(part.body)])
+        part.body[at:at] = [*lines, ""] if at == 0 else ["", *lines]
+        return {other.number for other in file.parts}
+
+    def cut(self) -> set[int] | None:
+        """A line is deleted, less than half of the text."""
+        _, part = self._any(lambda part: sum(map(len, part.body)) > 120 and len(part.body) > 3)
+        lines = [n for n, line in enumerate(part.body) if line.strip() and line.strip()[:3] not in {"```", ":::", "~~~"}]
+        n = self.chance.choice(lines)
+        if len(part.body[n]) > 0.4 * sum(map(len, part.body)):
+            return None
+        del part.body[n]
+        return {part.number}
+
+    def reword(self) -> set[int] | None:
+        """The heading is put in other words."""
+        known = [part for file in self.files.values() for part in file.parts if part.heading in REWORDED]
+        if known and self.chance.random() < 0.6:
+            part = self.chance.choice(known)
+            part.heading = REWORDED[part.heading]
+            return {part.number}
+        file, part = self._any()
+        ways = {
+            "ja": ["{}について", "【重要】{}", "{}（改訂）", "あらためて: {}"],
+            "en": ["About: {}", "{} (revised)", "Read this: {}", "{}, in short"],
+        }[file.lang]
+        part.heading = self.chance.choice(ways).format(part.heading)
+        return {part.number}
+
+    def move_inside(self) -> set[int] | None:
+        """A section changes its place."""
+        file = self._file(3)
+        part = file.parts.pop(self.chance.randrange(len(file.parts)))
+        file.parts.insert(self.chance.randrange(len(file.parts) + 1), part)
+        return {part.number}
+
+    def move_across(self) -> set[int] | None:
+        """A section goes into another article; now and then its heading is reworded as well."""
+        file, part = self._any(lambda part: len("".join(part.body)) > 25)
+        other = self.chance.choice([o for o in self.files.values() if o.lang == file.lang and o is not file])
+        file.parts.remove(part)
+        other.parts.insert(self.chance.randrange(len(other.parts) + 1), part)
+        if self.chance.random() < 0.25:
+            part.heading = REWORDED.get(part.heading, f"{part.heading} ★")
+        return {part.number}
+
+    def split(self) -> set[int] | None:
+        """The second half of a section gets a heading of its own."""
+        file, part = self._any(lambda part: sum(1 for line in part.body if not line.strip()) >= 1 and self._plain(part))
+        gaps = [n for n, line in enumerate(part.body) if not line.strip()]
+        at = self.chance.choice(gaps)
+        before, behind = part.body[:at], part.body[at + 1 :]
+        if min(len("".join(before)), len("".join(behind))) < 20:
+            return None
+        number = self._number()
+        for gone, text in self.merged.items():
+            if self.heirs.get(gone) == (part.number,) and not set(text) <= set(before):
+                if not set(text) <= set(behind) or self.last != number:
+                    return None  # nobody can say whose half this is
+                number = gone  # what was merged into this one is a section again
+        new = Part(number, {"ja": "くわしくは", "en": "In detail"}[file.lang] + f" {self.last}", part.level, behind)
+        self.heirs.pop(number, None)
+        part.body = before
+        file.parts.insert(file.parts.index(part) + 1, new)
+        return {part.number, new.number}
+
+    def merge(self) -> set[int] | None:
+        """A section becomes part of the one before."""
+        file = self._file(2)
+        n = self.chance.randrange(1, len(file.parts))
+        kept, gone = file.parts[n - 1], file.parts[n]
+        if len("".join(gone.body)) < 20:
+            return None
+        kept.body += ["", *gone.body]
+        del file.parts[n]
+        self.heirs[gone.number] = (kept.number,)
+        self.merged[gone.number] = list(gone.body)
+        return {kept.number, gone.number}
+
+    def rename(self) -> set[int] | None:
+        """A file gets another name, or goes into another folder."""
+        file = self._file(1)
+        stem, lang = file.path.rsplit("/", 1)[1].split(".")[:2]
+        folder = self.chance.choice(sorted({path.rsplit("/", 1)[0] for path in self.files}))
+        path = f"{folder}/{stem.rstrip('0123456789')}{self._number()}.{lang}.md"
+        self.files[path] = self.files.pop(file.path)
+        file.path = path
+        return {part.number for part in file.parts}
+
+    def retranslate(self) -> set[int] | None:
+        """Headings and texts of an article are written anew."""
+        for file in self.files.values():
+            texts = {old: new for names in RETRANSLATED.values() for old, new in names.items()}
+            found = [part for part in file.parts if part.heading in texts]
+            if len(found) >= 2:
+                for part in found:
+                    part.heading, body = texts[part.heading]
+                    part.body = body.split("\n")
+                return {part.number for part in found}
+        return None
+
+    def rewrite(self) -> set[int] | None:
+        """More than half of the text is another one; the heading stays in one case of two."""
+        file, part = self._any(lambda part: len("".join(part.body)) > 100 and len(part.body) > 2 and self._plain(part))
+        keep = part.body[: max(1, len(part.body) // 3)]
+        part.body = [*keep, "", *self.chance.sample(LINES[file.lang], 5)]
+        if self.chance.random() < 0.5:
+            part.heading = REWORDED.get(part.heading, part.heading + {"ja": "のこと", "en": ", anew"}[file.lang])
+        return {part.number}
+
+    def remove(self) -> set[int] | None:
+        """A section is deleted."""
+        file, part = self._any()
+        file.parts.remove(part)
+        self.heirs[part.number] = ()
+        self.attic.append((file.path, part))
+        return {part.number}
+
+    def bring_back(self) -> set[int] | None:
+        """A deleted section comes back where it was, as it was or with a line more."""
+        for n, (path, part) in enumerate(self.attic):
+            if path in self.files:
+                del self.attic[n]
+                file = self.files[path]
+                file.parts.insert(self.chance.randrange(len(file.parts) + 1), part)
+                if self.chance.random() < 0.5:
+                    part.body = [*part.body, "", self.chance.choice(LINES[file.lang])]
+                del self.heirs[part.number]
+                return {part.number}
+        return None
+
+    def swap(self) -> set[int] | None:
+        """Two headings change places; each text stays."""
+        file = self._file(2, lambda part: len("".join(part.body)) > 30)
+        one, other = self.chance.sample([part for part in file.parts if len("".join(part.body)) > 30], 2)
+        one.heading, other.heading = other.heading, one.heading
+        return {one.number, other.number}
+
+    def add(self) -> set[int] | None:
+        """A new section."""
+        file = self._file(1)
+        heading, body = self.chance.choice(NEW[file.lang])
+        new = Part(self._number(), heading, file.parts[0].level, [body])
+        file.parts.insert(self.chance.randrange(len(file.parts) + 1), new)
+        return {new.number}
+
+    def reuse(self) -> set[int] | None:
+        """A heading is reworded, and a later, new section gets the old one (in the next edit)."""
+        file, part = self._any(lambda part: "（旧" not in part.heading and "(old" not in part.heading)
+        _, body = self.chance.choice(NEW[file.lang])
+        new = Part(self._number(), part.heading, part.level, [body])
+        part.heading += {"ja": "（旧来の分）", "en": " (old cases)"}[file.lang]
+        file.parts.insert(file.parts.index(part) + 1, new)
+        return {part.number, new.number}
+
+    def remove_file(self) -> set[int] | None:
+        """A whole article is deleted."""
+        file = self._file(2)
+        del self.files[file.path]
+        for part in file.parts:
+            self.heirs[part.number] = ()
+        self.attic = [(path, part) for path, part in self.attic if path != file.path]
+        self.cellar.append(file)
+        return {part.number for part in file.parts}
+
+    def restore_file(self) -> set[int] | None:
+        """A deleted article comes back."""
+        if not self.cellar:
+            return None
+        file = self.cellar.pop(0)
+        self.files[file.path] = file
+        for part in file.parts:
+            del self.heirs[part.number]
+        return {part.number for part in file.parts}
+
+    def copy(self) -> set[int] | None:
+        """A section is copied into another article; the original goes in a later edit."""
+        file, part = self._any(lambda part: len("".join(part.body)) > 60)
+        other = self.chance.choice([o for o in self.files.values() if o.lang == file.lang and o is not file])
+        new = Part(self._number(), part.heading, part.level, list(part.body))
+        other.parts.append(new)
+        self.copies.append((part, new))
+        return {part.number, new.number}
+
+    def remove_original(self) -> set[int] | None:
+        """Of a section that was copied, the original goes."""
+        while self.copies:
+            part, new = self.copies.pop(0)
+            file = next((f for f in self.files.values() if part in f.parts), None)
+            if file is not None and new.body == part.body and new.heading == part.heading:
+                file.parts.remove(part)
+                self.heirs[part.number] = (new.number,)
+                return {part.number, new.number}
+        return None
+
+    def fold(self) -> set[int] | None:
+        """A whole article becomes the end of another one."""
+        file = self._file(1)
+        other = self.chance.choice([o for o in self.files.values() if o.lang == file.lang and o is not file])
+        del self.files[file.path]
+        self.attic = [(path, part) for path, part in self.attic if path != file.path]
+        other.parts += file.parts
+        return {part.number for part in file.parts}
+
+    def spread(self) -> set[int] | None:
+        """Half of the sections of an article go into a new one."""
+        file = self._file(4)
+        n = len(file.parts) // 2
+        self._number()
+        path = f"{file.path.rsplit('/', 1)[0]}/part{self.last}.{file.lang}.md"
+        moved, file.parts = file.parts[n:], file.parts[:n]
+        self.files[path] = File(path, file.lang, ["---", f"title: {file.path} {self.last}", "---", ""], moved)
+        return {part.number for part in moved}
+
+    def _any(self, wanted: Callable[[Part], bool] = lambda _: True) -> tuple[File, Part]:
+        found = [(file, part) for file in self.files.values() for part in file.parts if wanted(part)]
+        return self.chance.choice(found)
+
+    def _file(self, least: int, wanted: Callable[[Part], bool] = lambda _: True) -> File:
+        return self.chance.choice([f for f in self.files.values() if sum(map(wanted, f.parts)) >= least])
+
+    @staticmethod
+    def _plain(part: Part) -> bool:
+        return not any(line.lstrip().startswith(("```", ":::", "~~~", "|", ">")) for line in part.body)
+
+    def edit(self, kind: str) -> set[int]:
+        """Do it, write the files, and say which sections it concerned; nothing where it cannot be done."""
+        before = {path: file.text() for path, file in self.files.items()}
+        touched = getattr(self, kind)() or set()
+        now = {path: file.text() for path, file in self.files.items()}
+        for path in before.keys() - now.keys():
+            (self.folder / path).unlink()
+        for path, text in now.items():
+            if before.get(path) != text:
+                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / path).write_text(text, "utf-8")
+        for number in touched:
+            self.kinds[number] = kind
+        if touched:
+            self.done[kind] += 1
+        return touched
+
+    def addresses(self, kb: KnowledgeBase) -> dict[int, str]:
+        """Where each section is in the index, by its line."""
+        found = {}
+        lines = {path: file.lines() for path, file in self.files.items()}
+        for article_id, path, _, sections in kb.snapshot.content.pages():
+            for section in sections:
+                number = lines[path].get(section.lines[0]) if section.level else None
+                if number is not None and number not in found:
+                    found[number] = f"{article_id}#{section.anchor}"
+        return found
+
+    def check(self, kb: KnowledgeBase, touched: set[int] | None = None) -> None:
+        """Ask for the names of some sections, or for all that were ever given out."""
+        places = self.addresses(kb)
+        missing = {part.number for file in self.files.values() for part in file.parts} - places.keys()
+        assert not missing, missing
+        for name, number in self.names.items():
+            if touched is None or number in touched:
+                kind = self.kinds.get(number, "untouched")
+                found, wanted = self._found(kb.resolve(name)), self._wanted(number, places)
+                self.asked[kind] += 1
+                if (found not in wanted) if isinstance(wanted, set) else found != wanted:
+                    self.wrong.append(Wrong(kind, name, number, found, str(wanted)))
+        for number, address in places.items():
+            if touched is not None and number not in touched and address in self.names:
+                continue
+            handle = kb.resolve(address).handle
+            if self.names.get(address, number) == number:  # not the name of another section
+                view = kb.section(address)
+                assert (view.section_id, view.handle) == (address, handle)
+            else:
+                handle = kb.snapshot.content.handles_by_address[address]
+                self.names.setdefault(handle, number)
+            for name in (handle, address):
+                owner = self.names.setdefault(name, number)
+                if name == handle and owner != number:
+                    self.wrong.append(Wrong("given twice", name, number, f"was {owner}", ""))
+
+    def _wanted(self, number: int, places: dict[int, str]) -> str | set[str]:
+        if number in places:
+            return places[number]
+        waiting, live = list(self.heirs[number]), set()
+        while waiting:
+            heir = waiting.pop()
+            if heir in places:
+                live.add(places[heir])
+            else:
+                waiting += self.heirs[heir]
+        return {f"gone: {address}" for address in live} | live if live else "gone"
+
+    @staticmethod
+    def _found(place: Place) -> str:
+        if place.state == "live":
+            return place.section_id
+        texts = [after.section_id for after in place.successors if after.why == "text"]
+        return f"gone: {texts[0]}" if texts else "gone"
+
+    def run(self, edits: int, build: Callable[[], KnowledgeBase], each: int = 1, all_each: int = 25) -> None:
+        """Make so many edits, a build and a check after ``each`` of them, and ask for all names now and then."""
+        kinds = [kind for kind, number in PLAN for _ in range(number)]
+        self.check(build(), set())
+        made, touched = 0, set[int]()
+        order: list[str] = []
+        while made < edits:
+            order = order or self.chance.sample(kinds, len(kinds))
+            now = self.edit(order.pop())
+            if now:
+                made += 1
+                touched |= now
+                if made % each == 0 or made == edits:
+                    self.check(build(), None if made % all_each == 0 or made == edits else touched)
+                    touched = set()
+
+    def report(self) -> str:
+        """How many names of each kind led where they should."""
+        wrong = defaultdict(list)
+        for each in self.wrong:
+            wrong[each.kind].append(each)
+        lines = [f"{sum(self.done.values())} edits, {len(self.names)} names, {sum(self.asked.values())} questions"]
+        for kind, asked in sorted(self.asked.items()):
+            lines.append(f"{kind:16} {asked - len(wrong[kind]):6} of {asked:6} = {1 - len(wrong[kind]) / asked:.4f}")
+        lines += [f"  {w.kind}: {w.name} ({w.owner}) → {w.found}, wanted {w.wanted}" for w in self.wrong[:40]]
+        return "\n".join(lines)
