@@ -403,7 +403,7 @@ class Content:
         return {name_section(article, anchor): handle for article, anchor, handle in found}
 
     def heading_at(self, article_id: str, anchor: str) -> tuple[str, str] | None:
-        """Title and heading of a section, or of the article for the anchor ``""``; None where there is no such thing."""
+        """Title and heading of a section, or of the article for the anchor ``""``; None where there is none."""
         if not (_is_text(article_id) and _is_text(anchor)):
             return None
         sql = "SELECT a.title, s.heading FROM articles a JOIN sections s ON s.article = a.number WHERE a.id = ?"

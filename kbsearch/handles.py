@@ -1,8 +1,8 @@
-"""Names of sections that stay: the record of what differs from the page as it is, kept from generation to generation.
+"""Names of sections that stay: a record of what differs from the page as it is, kept from generation to generation.
 
-A section's *address* is ``article#anchor``, as the page is now; it changes with the heading. Its *handle* is the address
-at which it was first seen, or that with ``-2``, ``-3``, … where that name was taken. The record has a row (:class:`Entry`)
-for every name whose section is not simply at that address:
+A section's *address* is ``article#anchor``, as the page is now; it changes with the heading. Its *handle* is the
+address at which it was first seen, or that with ``-2``, ``-3``, … where that name was taken. The record has a row
+(:class:`Entry`) for every name whose section is not simply at that address:
 
 - live: the section stands at another address of the same article;
 - moved: the section goes by another name now, most often because it is in another article;
@@ -159,8 +159,15 @@ class Record:
             seen.add(handle)
         return handle
 
+    def address_of(self, handle: str) -> Address | None:
+        """Where the section is that a name leads to; None when it is gone."""
+        name = self.followed(handle)
+        entry = self._entries.get(name)
+        article, _, anchor = name.partition("#")
+        return (article, anchor) if entry is None else entry.address
+
     def counts(self) -> dict[str, int]:
-        """How many names lead elsewhere: to another anchor (``reworded``), another name (``moved``), nowhere (``gone``)."""
+        """How many names lead to another anchor (``reworded``), to another name (``moved``), or nowhere (``gone``)."""
         entries = self._entries.values()
         gone, moved = sum(entry.gone for entry in entries), sum(entry.moved for entry in entries)
         return {"reworded": len(self._entries) - gone - moved, "moved": moved, "gone": gone}
@@ -216,9 +223,9 @@ class _Update:
             self._keep(address, handle)
         for address in change.now:
             if address not in self.placed:
-                was = before.get(address)
-                former = None if was is None else self._former(self.handles[was], address[0])
-                self._place(address, former or self._fresh(address, was))
+                origin = before.get(address)
+                former = None if origin is None else self._former(self.handles[origin], address[0])
+                self._place(address, former or self._fresh(address, origin))
 
     def _place(self, address: Address, handle: str) -> None:
         self.placed[address] = handle
@@ -262,7 +269,7 @@ class _Update:
             self._write(handle, self._names(gone), said=(gone.title, gone.heading), sketch=gone.sketch)
 
     def _lead_articles(self) -> None:
-        """The id of an article is the author's: the one that has it now is meant, and the row says who had it before."""
+        """An id of an article is the author's: who has it now is meant, and the row says who had it before."""
         became: dict[str, set[str]] = defaultdict(set)
         for article, now in self.change.articles.items():
             if isinstance(now, Removed):
@@ -280,9 +287,9 @@ class _Update:
     def _lead_address(self, was: Address) -> None:
         """An address that was no handle was given out as well, and is to lead to its section when that leaves it."""
         name, handle = name_section(*was), self.handles[was]
-        if was[1] and name != handle and self.placed.get(was) != handle:
-            if name not in self.given and name not in self.rows:
-                self._write(name, [(handle, 1.0)], moved=True, said=self.change.was[was])
+        left = was[1] and name != handle and self.placed.get(was) != handle
+        if left and name not in self.given and name not in self.rows:
+            self._write(name, [(handle, 1.0)], moved=True, said=self.change.was[was])
 
     def _write_live(self, address: Address, handle: str) -> None:
         self.rows.pop(handle, None)

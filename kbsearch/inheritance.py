@@ -36,6 +36,7 @@ _FIRST_FORMAT: Final = 5  # with a record
 _REAL: Final = 0.2  # the least share of an article that leads to another one
 _NEARLY_ALL: Final = 0.8
 _SUCCESSORS: Final = 3
+_SAYS_SOMETHING: Final = 20  # characters of a folded text
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +135,13 @@ def _gone(record: Record) -> list[Entry]:
 
 
 def _ghosts(record: Record) -> list[Ghost]:
-    return [
-        Ghost(
-            record.followed(entry.handle.partition("#")[0]), entry.handle.partition("#")[2], entry.heading,
-            np.frombuffer(entry.sketch, dtype="<u4").astype(np.uint32), entry.settled,
-        )
-        for entry in _gone(record)
-    ]  # fmt: skip
+    ghosts = []
+    for entry in _gone(record):
+        article, _, anchor = entry.handle.partition("#")
+        sketch = np.frombuffer(entry.sketch, dtype="<u4").astype(np.uint32)
+        holder = record.address_of(entry.successors[0][0]) if entry.settled else None
+        ghosts.append(Ghost(record.followed(article), anchor, entry.heading, sketch, holder))
+    return ghosts
 
 
 def _removed(unit: Unit, successors: Sequence[tuple[Address, float]]) -> Removed:
@@ -152,7 +153,8 @@ def _elsewhere(
     found: Lineage, lost: Iterable[int], content: Content | None, changed: Collection[str]
 ) -> dict[int, list[tuple[Address, float]]]:
     """Removed sections that stand, as they were, in an article that did not change: copied first, removed later."""
-    wanted = {unit.section.markdown: i for i in lost if i not in found.shares and len((unit := found.old[i]).body) > 20}
+    left = [i for i in lost if i not in found.shares and len(found.old[i].body) >= _SAYS_SOMETHING]
+    wanted = {found.old[i].section.markdown: i for i in left}
     if content is None or not wanted:
         return {}
     places: dict[int, list[tuple[Address, float]]] = defaultdict(list)
@@ -187,14 +189,14 @@ def _articles(
             articles[page.id] = whole[0]
         else:
             translated: list[tuple[Address, float]] = [((version, ""), 0.0) for version in versions.get(page.id, ())]
-            articles[page.id] = Removed(page.title, "", tuple([*shares, *translated]))
+            articles[page.id] = Removed(page.title, "", (*shares, *translated))
     return articles
 
 
 def _shares(
     page: Page, numbers: Sequence[int], found: Lineage, successors: dict[int, list[tuple[Address, float]]]
 ) -> list[tuple[Address, float]]:
-    """Where the text of an article is now, by shares of all of it: articles, or sections that have nearly all of that."""
+    """Where the text of an article is now, by shares of it: articles, or sections that have nearly all of that."""
     total = sum(len(section.markdown) for section in page.sections) or 1
     of_section: dict[Address, float] = defaultdict(float)
     of_article: dict[str, float] = defaultdict(float)

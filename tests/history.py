@@ -10,106 +10,28 @@ Use: ``History(folder, seed)``, ``history.run(edits, build, check)``; as a scrip
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kbsearch import KnowledgeBase, Place
 
-LINES: Final = {
-    "ja": [
-        "お急ぎの場合は、専用フォームからご連絡いただくと早く確認できます。",
-        "土日祝日に受け付けた分は、翌営業日に順番に処理いたします。",
-        "二〇二六年の春から、手順の一部が変わりました。",
-        "写真を添えていただくと、やり取りの回数を減らせます。",
-        "ご不明な点があれば、担当窓口の一覧をご覧ください。",
-        "海外からのお申し込みでは、日数が三日ほど余分にかかります。",
-        "なお、キャンペーン期間中は条件が異なることがあります。",
-        "この案内は、毎年六月と十二月に見直しています。",
-        "社内の記録には、受付番号を必ず書き添えます。",
-        "雨や雪の影響で遅れるときは、トップページでお知らせします。",
-        "古い書式で届いた場合も、内容が読み取れれば受け付けます。",
-        "金額の端数は、切り捨てて計算いたします。",
-    ],
-    "en": [
-        "If you are in a hurry, the form on the contact page reaches us fastest.",
-        "Whatever comes in at the weekend is dealt with on Monday, in order of arrival.",
-        "Part of this procedure changed in the spring of 2026.",
-        "A photo often saves both sides a second message.",
-        "Ask the duty lead when none of these cases fits yours.",
-        "Orders from abroad take about three days longer.",
-        "During a campaign other conditions may apply.",
-        "We review this page every June and every December.",
-        "Write the ticket number into the internal log as well.",
-        "Snow and storms can delay a van; the home page says so then.",
-        "Old paper forms are accepted as long as they can be read.",
-        "Amounts are rounded down to the nearest whole unit.",
-    ],
-}
-NEW: Final = {
-    "ja": [
-        ("法人のお客様の請求書払い", "法人のお客様は、月末締め、翌月末払いの請求書払いを選べます。初回は与信の審査に五営業日かかります。"),
-        ("点字版の説明書", "主な製品には点字版と大きな文字の説明書を用意しています。無料でお送りしますので、製品名をお知らせください。"),
-        ("夏季休業のお知らせ", "八月十日から十六日までは出荷を止めています。この間のお問い合わせには、十七日以降に順次お答えします。"),
-        ("監査への対応", "年に一度の監査では、過去三年分の対応記録から二十件を選んで提出します。個人名は伏せ字にしてください。"),
-        ("試用品の貸し出し", "購入前に二週間だけ試せる貸し出し品があります。往復の運賃はいただきません。台数に限りがあります。"),
-        ("電子署名の使い方", "契約書は電子署名で取り交わせます。届いたメールのリンクを開き、画面の案内に従って署名してください。"),
-        ("備考", "はい、できます。"),
-        ("防災用品の点検", "非常食の期限は半年ごとに確かめ、残りが三か月を切ったものは職員に配ります。電池も同時に交換します。"),
-    ],
-    "en": [
-        ("Invoices for companies", "Companies may pay by invoice at the end of the month. The first time, a credit check takes five working days."),
-        ("Manuals in braille", "For our main products we keep manuals in braille and in large print. Tell us the product and we post one free."),
-        ("Summer closing", "Nothing leaves the warehouse from 10 to 16 August. Messages from that week are answered from the 17th on."),
-        ("When an auditor asks", "The yearly audit picks twenty tickets from the last three years. Black out the names of private persons first."),
-        ("Borrowing a sample", "Before you buy you can borrow a sample for two weeks. We pay both ways, and there are only a few of them."),
-        ("Signing on a screen", "Contracts can be signed electronically. Open the link in the message and follow the steps on the screen."),
-        ("Note", "Yes, you can."),
-        ("Emergency supplies", "Check the dates of the emergency food twice a year and hand out what expires within three months."),
-    ],
+PLAN: Final = {
+    "insert": 30, "cut": 12, "reword": 28, "move_inside": 16, "move_across": 18, "split": 10, "merge": 10, "rename": 12,
+    "retranslate": 2, "rewrite": 10, "remove": 10, "bring_back": 8, "swap": 6, "add": 8, "reuse": 6, "remove_file": 3,
+    "restore_file": 3, "copy": 4, "remove_original": 4, "fold": 3, "spread": 3,
 }  # fmt: skip
-REWORDED: Final = {
-    "手順": "進め方の順番", "ご注意": "気をつけていただきたいこと", "Steps": "What to do, in order",
-    "Before you start": "What you need first", "Afterwards": "What comes after that",
-    "返品の送料は誰が負担しますか？": "送り返すときの運賃はどちらが払いますか？",
-    "箱を捨ててしまいましたが、返品できますか？": "元の箱がなくても返せますか？",
-    "レシートや納品書がなくても返品できますか？": "購入の証明は必要ですか？",
-    "Who pays for the return postage?": "Whose money pays for sending it back?",
-    "Do I need a receipt?": "Proof of purchase", "How to tell us": "Report it", "What happens next": "After your report",
-    "駐車場はありますか？": "車で行けますか？", "鉄の鍋・フライパン": "鉄製の調理器具", "まとめ": "要点",
-    "うまくいかないとき": "困ったときは", "保証期間": "保証はいつまで有効か", "テンプレート": "ひな形",
-    "Why measure both?": "Two figures instead of one", "When it does not know": "If there is no answer",
-    "お届けまでの日数": "何日で届くか", "避ける言い方": "使わない表現", "周期": "どのくらいの間隔で行うか",
-    "予約は必要ですか？": "予約なしで行けますか？", "用意するもの": "手元に置いておくもの",
-}  # fmt: skip
-RETRANSLATED: Final = {
-    "shop/returns/faq.en.md": {
-        "Who pays for the return postage?": ("Postage for returns: yours or ours?", "If you simply do not want it any more, the postage is yours. For a faulty or wrong item we bear it."),
-        "I threw the box away. Can I still return the item?": ("Returning without the original packaging", "Another box will do, unless the packaging belongs to the product, as with a gift set of tableware."),
-        "Can I return fabric that I have washed?": ("Washed textiles", "After washing we take textiles back only for defects such as loose seams, up to 30 days from arrival, not because you changed your mind."),
-        "Do I need a receipt?": ("Is proof of purchase required?", "The number of your order is all we need."),
-        "Can I return just one of several items?": ("Sending back part of an order", "You can, but a set has to come back as a set."),
-        "Can I bring a return to the showroom?": ("Dropping it off in person", "The showroom cannot take items back; the return centre does, by post."),
-        "Can I withdraw my application?": ("Changing your mind about a return", "Until the parcel is posted you can cancel under Return status on My Page. After 7 days without a parcel the application lapses by itself."),
-    },
-    "shop/returns/defective-item.en.md": {
-        "Before you write": ("Things to have at hand", "- Do not throw away box, padding or item.\n- Three photos help: the whole item, the fault, and the label on the outer box.\n\n> [!CAUTION]\n> Broken glass or china cuts: no bare hands. Unplug an appliance that smells or smokes."),
-        "How to tell us": ("Reporting the damage", "Attach the photos to the contact form, or mail us the order number, the product, the day of arrival, the fault, and whether you want a replacement or a refund."),
-        "What happens next": ("Our side of it", "1. You hear from us within a business day.\n2. The carrier fetches the parcel and has a prepaid label.\n3. The replacement leaves at once; if there is none in stock you get your money back."),
-    },
-}  # fmt: skip
-PLAN: Final = (
-    [("insert", 30), ("cut", 12), ("reword", 28), ("move_inside", 16), ("move_across", 18), ("split", 10)]
-    + [("merge", 10), ("rename", 12), ("retranslate", 2), ("rewrite", 10), ("remove", 10), ("bring_back", 8)]
-    + [("swap", 6), ("add", 8), ("reuse", 6), ("remove_file", 3), ("restore_file", 3), ("copy", 4)]
-    + [("remove_original", 4), ("fold", 3), ("spread", 3)]
-)  # fmt: skip
+"""How many edits of each kind there are in about two hundred."""
+
+TEXTS: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "history.json").read_text("utf-8"))
+LINES, NEW, REWORDED, RETRANSLATED = (TEXTS[name] for name in ("lines", "new", "reworded", "retranslated"))
 HIDDEN: Final = re.compile("^(status|draft|published|valid_from|valid_until):", re.MULTILINE)
 HEADING: Final = re.compile(r"#{2,6} \S")
 
@@ -166,7 +88,7 @@ class History:
     folder: Path
     seed: int = 1
     files: dict[str, File] = field(default_factory=dict)
-    where: dict[int, str] = field(default_factory=dict)
+    foreign: dict[int, tuple[str, str]] = field(default_factory=dict)
     heirs: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
@@ -181,6 +103,7 @@ class History:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)  # noqa: S311 - repeatable
+        self.fresh = {lang: list(texts) for lang, texts in NEW.items()}
         for file in sorted(self.folder.rglob("*.md")):
             path, text = file.relative_to(self.folder).as_posix(), file.read_text("utf-8")
             if "\n## " not in text or HIDDEN.search(text):  # nothing to follow, or not served
@@ -210,19 +133,29 @@ class History:
             while part.body and not part.body[-1].strip():
                 del part.body[-1]
         for part in parts:
-            self.where[part.number] = path
+            if part.heading in RETRANSLATED.get(path, {}):
+                self.foreign[part.number] = RETRANSLATED[path][part.heading]
         return File(path, "ja" if ".ja" in path else "en", head, parts)
 
     def _number(self) -> int:
         self.last += 1
         return self.last
 
+    def _lines(self, lang: str, number: int) -> list[str]:
+        """New sentences, no two alike."""
+        *lists, form = LINES[lang]
+        made = []
+        for _ in range(number):
+            words = [self.chance.choice(some) for some in lists]
+            made.append(form.format(*words[:3], words[3].format(words[2])))
+        return made
+
     # What an editor does. Each returns the sections that it concerned, or None where there was nothing to do.
 
     def insert(self) -> set[int] | None:
         """New lines at the top, or in the middle."""
         file, part = self._any()
-        lines = self.chance.sample(LINES[file.lang], self.chance.choice([1, 1, 2, 3]))
+        lines = self._lines(file.lang, self.chance.choice([1, 1, 2, 3]))
         at = self.chance.choice([0, len(part.body)])
         part.body[at:at] = [*lines, ""] if at == 0 else ["", *lines]
         return {other.number for other in file.parts}
@@ -230,7 +163,9 @@ class History:
     def cut(self) -> set[int] | None:
         """A line is deleted, less than half of the text."""
         _, part = self._any(lambda part: sum(map(len, part.body)) > 120 and len(part.body) > 3)
-        lines = [n for n, line in enumerate(part.body) if line.strip() and line.strip()[:3] not in {"```", ":::", "~~~"}]
+        lines = [
+            n for n, line in enumerate(part.body) if line.strip() and line.strip()[:3] not in {"```", ":::", "~~~"}
+        ]
         n = self.chance.choice(lines)
         if len(part.body[n]) > 0.4 * sum(map(len, part.body)):
             return None
@@ -279,7 +214,7 @@ class History:
             return None
         number = self._number()
         for gone, text in self.merged.items():
-            if self.heirs.get(gone) == (part.number,) and not set(text) <= set(before):
+            if self._heir(gone) == part.number and not set(text) <= set(before):
                 if not set(text) <= set(behind) or self.last != number:
                     return None  # nobody can say whose half this is
                 number = gone  # what was merged into this one is a section again
@@ -288,6 +223,12 @@ class History:
         part.body = before
         file.parts.insert(file.parts.index(part) + 1, new)
         return {part.number, new.number}
+
+    def _heir(self, number: int) -> int:
+        """Who has the text of a section that was merged into another, and that perhaps into a third."""
+        while number in self.merged and number in self.heirs:
+            (number,) = self.heirs[number]
+        return number
 
     def merge(self) -> set[int] | None:
         """A section becomes part of the one before."""
@@ -315,11 +256,10 @@ class History:
     def retranslate(self) -> set[int] | None:
         """Headings and texts of an article are written anew."""
         for file in self.files.values():
-            texts = {old: new for names in RETRANSLATED.values() for old, new in names.items()}
-            found = [part for part in file.parts if part.heading in texts]
+            found = [part for part in file.parts if part.number in self.foreign]
             if len(found) >= 2:
                 for part in found:
-                    part.heading, body = texts[part.heading]
+                    part.heading, body = self.foreign.pop(part.number)
                     part.body = body.split("\n")
                 return {part.number for part in found}
         return None
@@ -328,7 +268,7 @@ class History:
         """More than half of the text is another one; the heading stays in one case of two."""
         file, part = self._any(lambda part: len("".join(part.body)) > 100 and len(part.body) > 2 and self._plain(part))
         keep = part.body[: max(1, len(part.body) // 3)]
-        part.body = [*keep, "", *self.chance.sample(LINES[file.lang], 5)]
+        part.body = [*keep, "", *self._lines(file.lang, 5)]
         if self.chance.random() < 0.5:
             part.heading = REWORDED.get(part.heading, part.heading + {"ja": "のこと", "en": ", anew"}[file.lang])
         return {part.number}
@@ -349,7 +289,7 @@ class History:
                 file = self.files[path]
                 file.parts.insert(self.chance.randrange(len(file.parts) + 1), part)
                 if self.chance.random() < 0.5:
-                    part.body = [*part.body, "", self.chance.choice(LINES[file.lang])]
+                    part.body = [*part.body, "", *self._lines(file.lang, 1)]
                 del self.heirs[part.number]
                 return {part.number}
         return None
@@ -364,16 +304,16 @@ class History:
     def add(self) -> set[int] | None:
         """A new section."""
         file = self._file(1)
-        heading, body = self.chance.choice(NEW[file.lang])
-        new = Part(self._number(), heading, file.parts[0].level, [body])
+        heading, body = self._new(file.lang)
+        new = Part(self._number(), heading, file.parts[0].level, body)
         file.parts.insert(self.chance.randrange(len(file.parts) + 1), new)
         return {new.number}
 
     def reuse(self) -> set[int] | None:
         """A heading is reworded, and a later, new section gets the old one (in the next edit)."""
         file, part = self._any(lambda part: "（旧" not in part.heading and "(old" not in part.heading)
-        _, body = self.chance.choice(NEW[file.lang])
-        new = Part(self._number(), part.heading, part.level, [body])
+        _, body = self._new(file.lang)
+        new = Part(self._number(), part.heading, part.level, body)
         part.heading += {"ja": "（旧来の分）", "en": " (old cases)"}[file.lang]
         file.parts.insert(file.parts.index(part) + 1, new)
         return {part.number, new.number}
@@ -437,6 +377,13 @@ class History:
         self.files[path] = File(path, file.lang, ["---", f"title: {file.path} {self.last}", "---", ""], moved)
         return {part.number for part in moved}
 
+    def _new(self, lang: str) -> tuple[str, list[str]]:
+        """Heading and text that were nowhere before."""
+        if self.fresh[lang]:
+            heading, body = self.fresh[lang].pop(self.chance.randrange(len(self.fresh[lang])))
+            return heading, [body]
+        return {"ja": "追加の案内", "en": "One thing more"}[lang] + f" {self.last}", self._lines(lang, 3)
+
     def _any(self, wanted: Callable[[Part], bool] = lambda _: True) -> tuple[File, Part]:
         found = [(file, part) for file in self.files.values() for part in file.parts if wanted(part)]
         return self.chance.choice(found)
@@ -446,7 +393,7 @@ class History:
 
     @staticmethod
     def _plain(part: Part) -> bool:
-        return not any(line.lstrip().startswith(("```", ":::", "~~~", "|", ">")) for line in part.body)
+        return not any(line.lstrip().startswith(("```", ":", "~~~", "|", ">")) for line in part.body)
 
     def edit(self, kind: str) -> set[int]:
         """Do it, write the files, and say which sections it concerned; nothing where it cannot be done."""
@@ -480,7 +427,9 @@ class History:
         """Ask for the names of some sections, or for all that were ever given out."""
         places = self.addresses(kb)
         missing = {part.number for file in self.files.values() for part in file.parts} - places.keys()
-        assert not missing, missing
+        assert not missing, [
+            (f.path, p.heading, f.text()) for f in self.files.values() for p in f.parts if p.number in missing
+        ]
         for name, number in self.names.items():
             if touched is None or number in touched:
                 kind = self.kinds.get(number, "untouched")
@@ -524,7 +473,7 @@ class History:
 
     def run(self, edits: int, build: Callable[[], KnowledgeBase], each: int = 1, all_each: int = 25) -> None:
         """Make so many edits, a build and a check after ``each`` of them, and ask for all names now and then."""
-        kinds = [kind for kind, number in PLAN for _ in range(number)]
+        kinds = [kind for kind, number in PLAN.items() for _ in range(number)]
         self.check(build(), set())
         made, touched = 0, set[int]()
         order: list[str] = []

@@ -19,15 +19,15 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["errors", "model", "structures"],
-    1: ["arrays", "handles", "native", "pairing", "shingles"],
+    1: ["arrays", "handles", "native"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sentences", "sources", "text", "trees", "turns",
-        "vector", "vocabulary",
+        "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sentences", "sources", "text",
+        "trees", "turns", "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "render", "scaffold", "scoreboard", "snippet",
-        "store", "synonyms", "tokens", "wording",
+        "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "render", "scaffold",
+        "scoreboard", "snippet", "store", "synonyms", "tokens", "wording",
     ],
     4: ["confidence", "parts", "ranker", "rows"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],

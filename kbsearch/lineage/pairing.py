@@ -1,8 +1,8 @@
 """One-to-one pairs with the greatest total value: Bertsekas' auction.
 
 Each on the left bids for what it values most at the present prices, by as much as it is worth more than the second
-best; who is outbid bids again. Nobody is forced: to stay alone is worth 0. The total is within ``STEP`` times the number
-of pairs of the best (Bertsekas, The auction algorithm, 1988), in time about linear in the options.
+best; who is outbid bids again. Nobody is forced: to stay alone is worth 0. The total is within ``STEP`` times the
+number of pairs of the best (Bertsekas, The auction algorithm, 1988), in time about linear in the options.
 """
 
 from __future__ import annotations

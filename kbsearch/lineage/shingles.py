@@ -35,7 +35,7 @@ _FEW, _MANY = 3, 6
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 _OTHER: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _HALF: Final = np.uint64(32)
-_AT_ONCE: Final = 2_000_000  # shingles that are looked up together
+_TOGETHER: Final = 500_000  # characters that are hashed, and shingles that are looked up, at once
 
 
 def fold(text: str) -> str:
@@ -45,8 +45,19 @@ def fold(text: str) -> str:
 
 def shingle_sets(folded: Sequence[str]) -> list[Shingles]:
     """The shingles of each folded text; none where it is shorter than one."""
-    if not folded:
-        return []
+    found: list[Shingles] = []
+    first = 0
+    while first < len(folded):
+        last, size = first, 0
+        while last < len(folded) and (last == first or size + len(folded[last]) <= _TOGETHER):
+            size += len(folded[last])
+            last += 1
+        found += _sets(folded[first:last])
+        first = last
+    return found
+
+
+def _sets(folded: Sequence[str]) -> list[Shingles]:
     lengths = np.array([len(text) for text in folded], dtype=np.int64)
     ends = np.cumsum(lengths + 1) - 1
     joined = "\0".join(folded) + "\0" * _MANY
@@ -109,7 +120,7 @@ class Sample:
         first = 0
         while first < len(others):
             last, size = first, 0
-            while last < len(others) and (last == first or size + len(others[last]) <= _AT_ONCE):
+            while last < len(others) and (last == first or size + len(others[last]) <= _TOGETHER):
                 size += len(others[last])
                 last += 1
             yield from self._shared(first, others[first:last])
