@@ -98,6 +98,8 @@ class History:
     merged: dict[int, list[str]] = field(default_factory=dict)
     attic: list[tuple[str, Part]] = field(default_factory=list)
     cellar: list[File] = field(default_factory=list)
+    copied: list[tuple[Part, Part]] = field(default_factory=list)
+    kin: dict[int, set[int]] = field(default_factory=dict)
     copies: list[tuple[Part, Part]] = field(default_factory=list)
     last: int = 0
 
@@ -277,7 +279,7 @@ class History:
         """A section is deleted."""
         file, part = self._any()
         file.parts.remove(part)
-        self.heirs[part.number] = ()
+        self.heirs[part.number] = self._twins(part)
         self.attic.append((file.path, part))
         return {part.number}
 
@@ -323,7 +325,7 @@ class History:
         file = self._file(2)
         del self.files[file.path]
         for part in file.parts:
-            self.heirs[part.number] = ()
+            self.heirs[part.number] = self._twins(part)
         self.attic = [(path, part) for path, part in self.attic if path != file.path]
         self.cellar.append(file)
         return {part.number for part in file.parts}
@@ -345,6 +347,7 @@ class History:
         new = Part(self._number(), part.heading, part.level, list(part.body))
         other.parts.append(new)
         self.copies.append((part, new))
+        self.copied.append((part, new))
         return {part.number, new.number}
 
     def remove_original(self) -> set[int] | None:
@@ -376,6 +379,13 @@ class History:
         moved, file.parts = file.parts[n:], file.parts[:n]
         self.files[path] = File(path, file.lang, ["---", f"title: {file.path} {self.last}", "---", ""], moved)
         return {part.number for part in moved}
+
+    def _twins(self, part: Part) -> tuple[int, ...]:
+        """Those that were copied from a section, or it from them, and still say the same."""
+        near = [copy for pair in self.copied for copy in pair if part in pair and copy is not part]
+        live = {other.number for file in self.files.values() for other in file.parts}
+        self.kin[part.number] = {copy.number for copy in near}
+        return tuple(copy.number for copy in near if copy.number in live and copy.body == part.body)
 
     def _new(self, lang: str) -> tuple[str, list[str]]:
         """Heading and text that were nowhere before."""
@@ -462,7 +472,10 @@ class History:
                 live.add(places[heir])
             else:
                 waiting += self.heirs[heir]
-        return {f"gone: {address}" for address in live} | live if live else "gone"
+        if live:
+            return {f"gone: {address}" for address in live} | live
+        # A copy that was edited since may be named as well.
+        return {"gone", *(f"gone: {places[copy]}" for copy in self.kin.get(number, ()) if copy in places)}
 
     @staticmethod
     def _found(place: Place) -> str:

@@ -3,10 +3,9 @@
 A section is known again by what it says more than by what it is called: a reworded heading keeps its text, and two
 headings that changed places do not take the texts along. So, from the surest sign to the weakest:
 
-1. An explicit ``{#id}`` is the author's word. The same anchor over the same source, and a text that occurs once on
-   either side, need no comparing.
+1. The same anchor over the same source, and a text that occurs once on either side, need no comparing.
 2. Inside an article, then everywhere: what two texts share (:mod:`kbsearch.lineage.shingles`), how like their headings
-   are and who their neighbours are, weighed together; one to one, with the greatest total
+   are, whether the author gave both one ``{#id}`` and who their neighbours are, weighed together; one to one, with the greatest total
    (:func:`kbsearch.lineage.pairing.assign`).
 3. Sections that were removed earlier come back with their content.
 4. Heading and text both new: the place between two neighbours that are known decides, if it decides (the same number

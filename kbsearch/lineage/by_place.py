@@ -87,7 +87,7 @@ def _pair_by_subject(state: State, olds: Sequence[int], news: Sequence[int], lea
     for at, i in enumerate(olds):
         for place, j in enumerate(news):
             subject = _subject(state.old[i], state.new[j])
-            if subject >= least:
+            if subject >= least and bool(state.old[i].section.level) == bool(state.new[j].section.level):
                 options[i].append((j, subject + _ORDER / (1 + abs(at - place))))
     for i, j in assign(options).items():
         state.join(i, j)

@@ -24,7 +24,7 @@ _COMMON: Final = 8  # sections; a shingle in more of them is a phrase of the hou
 _EVIDENCE, _EVIDENCE_ELSEWHERE = 8, 20  # shared shingles
 
 # What speaks for a pair besides its text, which counts 1, and what a pair needs.
-_HEADING, _NEIGHBOURS, _ORDER = 0.4, 0.15, 0.02
+_NAMED, _HEADING, _NEIGHBOURS, _ORDER = 0.8, 0.4, 0.15, 0.02
 _SAME_HEADING, _NEEDED_WITH_IT, _NEEDED = 0.95, 0.38, 0.42
 _SURE_TEXT = 0.9
 _SURE_TEXT_WITH, _SURE_HEADING = 0.3, 0.5
@@ -38,18 +38,11 @@ Contested = tuple[int, int, float]
 
 
 def pair_plainly(state: State, olds: Sequence[int], news: Sequence[int]) -> None:
-    """Pair what needs no comparing: what the author named, what did not change, a text that occurs once."""
+    """Pair what needs no comparing: what did not change, a text that occurs once."""
     named = {state.old[i].section.anchor: i for i in olds}
     for j in news:
-        if "{" in state.new[j].section.markdown and state.new[j].explicit:
-            was = named.get(state.new[j].section.anchor)
-            if was is not None and state.old[was].explicit:
-                state.join(was, j)
-    olds, news = state.left(olds, news)
-    for j in news:
         was = named.get(state.new[j].section.anchor, -1)
-        same = was >= 0 and was not in state.pairs
-        if same and state.old[was].section.markdown == state.new[j].section.markdown:
+        if was >= 0 and was not in state.pairs and _is_same(state.old[was], state.new[j]):
             state.join(was, j)
     olds, news = state.left(olds, news)
     if olds and news:
@@ -57,6 +50,13 @@ def pair_plainly(state: State, olds: Sequence[int], news: Sequence[int]) -> None
         for body, same_body in mine.items():
             if len(body) >= PLAIN and len(same_body) == len(theirs.get(body, ())) == 1:
                 state.join(same_body[0], theirs[body][0])
+
+
+def _is_same(one: Unit, other: Unit) -> bool:
+    """Of two with one anchor: the same source, or a heading with next to nothing below it, which is all there is."""
+    if one.section.markdown == other.section.markdown:
+        return True
+    return bool(one.section.level) and len(one.body) < PLAIN and one.heading == other.heading
 
 
 def _by_body(units: Sequence[Unit], some: Sequence[int]) -> dict[str, list[int]]:
@@ -77,14 +77,14 @@ def pair_inside(state: State, olds: Sequence[int], news: Sequence[int]) -> list[
     for i, j in _candidates(state, olds, news):
         text, heading = state.likeness(i, j, _EVIDENCE)
         apart = abs((state.old[i].place - state.old[olds[0]].place) - (state.new[j].place - state.new[news[0]].place))
-        value = text + _HEADING * heading + _NEIGHBOURS * around(i, j) + _ORDER / (1 + apart)
+        named = _is_named(state.old[i], state.new[j])
+        value = text + _HEADING * heading + _NEIGHBOURS * around(i, j) + _ORDER / (1 + apart) + _NAMED * named
         value -= _NEEDED_WITH_IT if heading >= _SAME_HEADING else _NEEDED
         if value > 0:
-            values[i, j] = text, heading
+            values[i, j] = named or text >= _SURE_TEXT or (text >= _SURE_TEXT_WITH and heading >= _SURE_HEADING)
             options[i].append((j, value))
     for i, j in assign(options).items():
-        text, heading = values[i, j]
-        if j not in state.taken and (text >= _SURE_TEXT or (text >= _SURE_TEXT_WITH and heading >= _SURE_HEADING)):
+        if j not in state.taken and values[i, j]:
             state.join(i, _above(state, i, j))
     olds, _ = state.left(options, ())
     return [(i, j, value) for i in olds for j, value in options[i] if j not in state.taken]
@@ -109,6 +109,12 @@ def pair_anywhere(state: State, contested: Iterable[Contested]) -> None:
     for i, j in assign(options).items():
         if j not in state.taken:
             state.join(i, _above(state, i, j))
+
+
+def _is_named(one: Unit, other: Unit) -> bool:
+    """Whether the author gave both the same id."""
+    anchor = one.section.anchor
+    return anchor == other.section.anchor and "{" in one.section.markdown and one.explicit and other.explicit
 
 
 def _above(state: State, old: int, new: int) -> int:

@@ -202,9 +202,12 @@ def _units(pages: Iterable[Page]) -> list[Unit]:
 def _likeness(one: Shingles, other: Shingles, evidence: int) -> float:
     if not (len(one) and len(other)):
         return 0.0
-    if max(len(one), len(other)) >= _MOST_HELD:  # samples: only where both still have all
-        edge = min(one[-1], other[-1])
+    samples = [shingles for shingles in (one, other) if len(shingles) >= _MOST_HELD]
+    if samples:  # only where both still have all
+        edge = min(shingles[-1] for shingles in samples)
         one, other = one[one <= edge], other[other <= edge]
+        if not (len(one) and len(other)):
+            return 0.0
     both = overlap(one, other)
     jaccard, contained = both / (len(one) + len(other) - both), both / min(len(one), len(other))
     return 0.5 * jaccard + 0.5 * contained * min(1.0, both / evidence)
