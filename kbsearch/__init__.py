@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BadQuery,
         ConfigError,
         EncoderUnavailable,
+        Gone,
         IndexCorrupt,
         IndexIncompatible,
         IndexLocked,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         NotFound,
     )
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.places import Place, Successor
     from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import (
         BuildReport,
@@ -60,6 +62,7 @@ __all__ = [
     "Encoder",
     "EncoderUnavailable",
     "Filter",
+    "Gone",
     "Hit",
     "IndexCorrupt",
     "IndexIncompatible",
@@ -76,6 +79,7 @@ __all__ = [
     "Passage",
     "PassageHit",
     "Picture",
+    "Place",
     "Procedure",
     "ProcedureRef",
     "Ranking",
@@ -85,6 +89,7 @@ __all__ = [
     "SectionView",
     "Status",
     "Step",
+    "Successor",
     "Weights",
     "build",
     "load_encoder",
@@ -94,6 +99,7 @@ _MODULES = {
     "kbsearch.builder": ("build",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.places": ("Place", "Successor"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kbsearch.forms import render_line, speak
+from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class PassageHit(NamedTuple):
     """One passage that answers, with its scores. A question makes some twenty of them.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
-    (cosine, −1 to 1).
+    (cosine, −1 to 1). ``handle`` is as in :class:`Hit`.
     """
 
     section_id: str
@@ -127,6 +128,7 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
+    handle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,9 @@ class Hit:
         Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
     levels
         What showing more or less of the article costs; see :mod:`kbsearch.views`.
+    handle
+        The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
+        in the page as it is now; most often both are the same.
     """
 
     rank: int
@@ -212,6 +217,7 @@ class Hit:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
     levels: tuple[Level, ...] = ()
+    handle: str = ""
 
     def render(self, form: Form) -> str:
         """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
@@ -237,6 +243,7 @@ class Hit:
             "rank": self.rank,
             "article_id": self.article_id,
             "section_id": self.section_id,
+            "handle": self.handle or self.section_id,
             "title": self.title,
             "heading": self.heading,
             "snippet": self.snippet,
@@ -327,7 +334,10 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section of an article, as Markdown, with where it stands and the published state that it came from."""
+    """One section of an article, as Markdown, with where it stands and the published state that it came from.
+
+    ``handle`` is its name that stays; ``moved_from`` the name that it was asked by, when that is a former one.
+    """
 
     section_id: str
     article_id: str
@@ -339,6 +349,8 @@ class SectionView:
     path: str
     lines: Lines
     generation: str = field(default="", compare=False)
+    handle: str = ""
+    moved_from: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -350,11 +362,14 @@ class SectionView:
         }
 
 
-def article_to_dict(article: Article) -> dict[str, Any]:
+def article_to_dict(article: Article, handles: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A served article as JSON: front matter, sections with their ids, Markdown.
 
-    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON.
+    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON. ``handles``
+    are those of sections that have another one than their address, by that.
     """
+    handles = handles or {}
+    addresses = [name_section(article.id, section.anchor) for section in article.sections]
     days = ("valid_from", "valid_until", "updated", "review_by")
     plain = ("id", "path", "title", "lang", "kind", "category", "status", "translation_of", "markdown")
     return {
@@ -375,8 +390,9 @@ def article_to_dict(article: Article) -> dict[str, Any]:
                 "level": section.level,
                 "kind": section.kind,
                 "lines": list(section.lines),
+                "handle": handles.get(address, address),
             }
-            for section in article.sections
+            for section, address in zip(article.sections, addresses, strict=True)
         ],
     }
 
@@ -405,6 +421,9 @@ class BuildReport:
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
     timings
         Seconds of wall time by stage, and ``total``.
+    handles
+        How many names of sections do not say where the section is: ``reworded`` ones are at another anchor, ``moved``
+        ones go by another name, ``gone`` ones are no more; see :mod:`kbsearch.handles`.
     """
 
     index: str
@@ -418,6 +437,7 @@ class BuildReport:
     counts: Mapping[str, int]
     calibration: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    handles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def faulty(self) -> tuple[ArticleWarning, ...]:
@@ -442,6 +462,7 @@ class BuildReport:
             "counts": dict(self.counts),
             "calibration": dict(self.calibration),
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
+            "handles": dict(self.handles),
         }
 
 
@@ -463,6 +484,7 @@ class Status:
     fingerprints: Mapping[str, str]
     bytes: int
     warnings: tuple[ArticleWarning, ...]
+    handles: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON; warnings by number only."""

@@ -239,7 +239,12 @@ def show_article(
             print_lines(opened.text)
             say(costs_line(opened))
         return
-    if "#" in section:
+    place = kb.resolve(section, as_of=as_of).live()
+    if place.moved_from is not None:
+        say(f"note: “{place.moved_from}” is now “{place.handle}”")
+    for before in place.successors:
+        say(f"note: before {place.since} “{section}” was another article, now “{before.handle}”")
+    if "#" in place.section_id:
         view = kb.section(section, as_of=as_of)
         if as_json:
             print_json(view.to_dict())
@@ -252,7 +257,8 @@ def show_article(
     if as_json:
         from kbsearch.results import article_to_dict
 
-        print_json(article_to_dict(article))
+        handles = kb.snapshot.content.handles_by_address
+        print_json(article_to_dict(article, handles) | {"moved_from": place.moved_from})
     else:
         from kbsearch import render
 
