@@ -158,7 +158,8 @@ def _hit(hit: Hit) -> Iterator[_Block]:
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
     place = f"{hit.path}:{hit.lines[0]}   score {hit.score:.2f} from {legs}"
     if hit.levels:
-        place += "   more: " + ", ".join(f"{level.name} {level.cost.characters:,}" for level in hit.levels[2:4])
+        sizes = ", ".join(f"{level.name} {level.cost.characters:,}" for level in hit.levels[2:4])
+        place += f"   show {hit.handle}: {sizes} characters"
     if hit.versions:
         place += "   also " + " · ".join(f"{version.lang} {version.article_id}" for version in hit.versions)
     yield _Block(((place, ""), *(_reasons(hit.reasons) if hit.reasons else ())), "dim", indent=3, below=1)
