@@ -173,8 +173,7 @@ class _Done:
     generation: str
     manifest: Mapping[str, Any]
     warnings: Sequence[ArticleWarning]
-    encoded: int
-    reused: int
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ class _Job:
         with clock.stage("calibrate"):
             manifest["calibration"] = self._calibrate(manifest, written, known, journal)
         # 7. The pointer over to it.
-        return self._publish(manifest, journal, warnings, encoding.new, reused)
+        return self._publish(manifest, journal, warnings, (encoding.new, encoding.more), reused)
 
     def _record(self, articles: Sequence[Article]) -> Record:
         """The names of the sections, from those of the newest generation that can be read."""
@@ -282,7 +281,7 @@ class _Job:
         sources: Sequence[Source],
         digests: dict[str, str],
         warnings: list[ArticleWarning],
-    ) -> tuple[dict[str, Any], Journal, list[ArticleWarning], int, int] | None:
+    ) -> tuple[dict[str, Any], Journal, list[ArticleWarning], tuple[int, int], int] | None:
         draft, clock, tell = self.draft, self.clock, self.tell
         with clock.stage("compare"):
             plan = plan_delta(published, digests)
@@ -298,16 +297,17 @@ class _Job:
         with clock.stage("follow"):
             heritage = Heritage(published.content, Record(published.content.record()))
             record = heritage.record_for(plan.pages(articles, changed), changed, draft.name)
-        journal, new = self._journal(), [0, 0]
+        journal, new = self._journal(), (0, 0)
 
         def encode(texts: Mapping[str, str], rows: Sequence[Row]) -> Known:
+            nonlocal new
             files, dimension = draft.files.delta, self.model.dimension
             with clock.stage("encode"):
                 vectors = plan.vectors()
                 known = Known(dimension, [journal.known, *vectors])
                 units = Known(dimension, [journal.known, *vectors, *published.unit_vectors()])
                 quotable = self._quotable(rows, articles, files, published.files_of_base)
-                new[0] = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
+                new = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
                 quotable.write_vectors(units, dimension)
             return known
 
@@ -316,7 +316,7 @@ class _Job:
             manifest = plan.write(
                 files, articles, self.weights, digests, checked, record, encode, self.model.count_tokens, tell
             )
-        return manifest, journal, checked, new[0], manifest["counts"]["passages"] - new[0]
+        return manifest, journal, checked, new, manifest["counts"]["passages"] - new[0]
 
     def _quotable(
         self, rows: Sequence[Row], articles: Sequence[Article], files: Files, base: Files | None = None
@@ -332,12 +332,17 @@ class _Job:
         return Journal(self.draft.journal, self.model.fingerprint, self.model.dimension)
 
     def _publish(
-        self, manifest: dict[str, Any], journal: Journal, warnings: list[ArticleWarning], encoded: int, reused: int
+        self,
+        manifest: dict[str, Any],
+        journal: Journal,
+        warnings: list[ArticleWarning],
+        encoded: tuple[int, int],
+        reused: int,
     ) -> _Done:
         with self.clock.stage("publish"):
             generation = self.draft.publish(manifest)
             journal.discard()
-        return _Done(generation, manifest, warnings, encoded, reused)
+        return _Done(generation, manifest, warnings, {"encoded": encoded[0], "reused": reused, "sentences": encoded[1]})
 
     def _calibrate(
         self,
@@ -369,7 +374,7 @@ def _report(store: Store, names: dict[str, tuple[str, ...]], done: _Done, clock:
     return BuildReport(
         index=str(store.root), generation=done.generation, published=True, **names,
         warnings=sorted_warnings(done.warnings),
-        counts={**done.manifest["counts"], "encoded": done.encoded, "reused": done.reused},
+        counts={**done.manifest["counts"], **done.counts},
         calibration=done.manifest["calibration"], timings=clock.done(), handles=done.manifest["handles"],
     )  # fmt: skip
 
@@ -442,7 +447,7 @@ def _unchanged_report(
     store: Store, published: Published, names: dict[str, tuple[str, ...]], clock: _Clock
 ) -> BuildReport:
     manifest = published.manifest
-    counts = {**manifest["counts"], "encoded": 0, "reused": manifest["counts"]["passages"]}
+    counts = {**manifest["counts"], "encoded": 0, "reused": manifest["counts"]["passages"], "sentences": 0}
     return BuildReport(
         index=str(store.root), generation=published.generation.name, published=False, **names,
         warnings=sorted_warnings(published.warnings), counts=counts, calibration=manifest["calibration"],

@@ -100,11 +100,12 @@ class Parts:
     @cached_property
     def quotes(self) -> QuoteIndex:
         """What of each row may be quoted."""
-        files, spread = self._files(), self._generation.manifest["cosines"]["spread"]
+        files, manifest = self._files(), self._generation.manifest
+        scale = manifest["cosines"]["spread"], manifest["encoder"]["dimension"]
         if self._delta is None:
-            return QuoteIndex(files.quotes, self._base_rows, spread)
-        delta = QuoteIndex(files.delta.quotes, self._delta["passages"], spread)
-        return QuoteIndex(files.quotes, self._base_rows, spread, delta)
+            return QuoteIndex(files.quotes, self._base_rows, *scale)
+        delta = QuoteIndex(files.delta.quotes, self._delta["passages"], *scale)
+        return QuoteIndex(files.quotes, self._base_rows, *scale, delta)
 
     @cached_property
     def vectors(self) -> VectorIndex:

@@ -118,6 +118,7 @@ def _text(passage: Passage, start: int, end: int) -> str:
 def _units_of(article: Article) -> list[list[Unit]]:
     """Units of each passage of an article; those of one section are looked at together."""
     found: list[list[Unit]] = []
-    for _, passages in groupby(article.passages, key=lambda passage: passage.section):
-        found.extend(units_of_section([passage.text for passage in passages]))
+    for number, passages in groupby(article.passages, key=lambda passage: passage.section):
+        above = (article.title, *article.sections[number].headings)
+        found.extend(units_of_section([passage.text for passage in passages], above))
     return found

@@ -156,7 +156,7 @@ class OtherVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One article of the answer, shown by its best passage.
+    """One article of the answer, shown by the sentences of its best passages that answer.
 
     Attributes
     ----------
@@ -169,7 +169,8 @@ class Hit:
     path, lines
         The file below the articles folder, and the passage's place in it.
     passages
-        The best passages of the article, best first; the first is the one shown.
+        The best passages of the article, best first. The snippet is from the first few; ``section_id``, ``heading`` and
+        ``lines`` are those of its best sentence's.
     reasons
         Why it stands where it stands, the strongest first; empty unless it was asked to explain. Of several versions of
         an article, those of the one that ranks best.
@@ -415,7 +416,7 @@ class BuildReport:
         Of all files, also of unchanged ones, in order of path and line. A ``fatal`` one left its file out.
     counts
         ``articles``, ``served`` (published articles), ``passages`` (rows, aliases included), ``encoded`` (vectors
-        computed now) and ``reused`` (vectors taken over).
+        computed now), ``reused`` (vectors taken over) and ``sentences`` (vectors of sentences computed now).
     calibration
         How the confidence was calibrated: ``basis`` (``"own"``, or ``"shipped"`` when the articles gave too few
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
