@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kbsearch.builder import build
+    from kbsearch.builder import abuild, build
     from kbsearch.embed import load_encoder
     from kbsearch.errors import (
         ArticleError,
@@ -86,12 +86,13 @@ __all__ = [
     "Status",
     "Step",
     "Weights",
+    "abuild",
     "build",
     "load_encoder",
 ]
 
 _MODULES = {
-    "kbsearch.builder": ("build",),
+    "kbsearch.builder": ("abuild", "build"),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),

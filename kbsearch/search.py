@@ -6,6 +6,8 @@ Use::
     for hit in kb.search("返品の送料は誰が払いますか", k=5, filter={"lang": "ja"}).hits:
         print(hit.rank, hit.title, hit.snippet)
 
+In a coroutine, ``await kb.asearch(…)``: what takes time has such a twin (:mod:`kbsearch.twins`).
+
 A :class:`KnowledgeBase` may be shared between threads. It answers from one snapshot, an immutable set of open parts;
 :meth:`KnowledgeBase.reload` puts a newer snapshot in its place, and questions under way finish on theirs.
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 import difflib
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
@@ -37,12 +39,13 @@ from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
 from kbsearch.turns import Turns
+from kbsearch.twins import Either, twin
 from kbsearch.versions import Choice, reader_of
 from kbsearch.views import LEVELS, level_number
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from kbsearch.forms import Form
@@ -55,22 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["KnowledgeBase"]
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
-
-
-class Opening:
-    """``open`` of the class opens an index, ``open`` of what it gives opens an article."""
-
-    @overload
-    def __get__(self, kb: None, owner: type[KnowledgeBase]) -> Callable[..., KnowledgeBase]: ...
-
-    @overload
-    def __get__(self, kb: KnowledgeBase, owner: type[KnowledgeBase]) -> Callable[..., View]: ...
-
-    def __get__(
-        self, kb: KnowledgeBase | None, owner: type[KnowledgeBase]
-    ) -> Callable[..., KnowledgeBase] | Callable[..., View]:
-        """See the class."""
-        return owner.open_index if kb is None else kb.open_handle
 
 
 class KnowledgeBase:
@@ -140,7 +127,8 @@ class KnowledgeBase:
         with snapshot.generation.blamed():
             return open_view(snapshot, article, place, handle, number, form, day, question, snippet_chars)
 
-    open = Opening()
+    open = Either(open_index, open_handle)  # of the class: an index; of what that gives: an article
+    aopen = Either(twin(open_index), twin(open_handle))
 
     def __repr__(self) -> str:
         counts = self.snapshot.generation.manifest["counts"]
@@ -340,6 +328,13 @@ class KnowledgeBase:
         """What the index holds."""
         with self.snapshot.generation.blamed():
             return _status(self.snapshot, str(self._store.root))
+
+    areload = twin(reload)
+    asearch = twin(search)
+    aranking = twin(ranking)
+    aarticle = twin(article)
+    asection = twin(section)
+    asteps = twin(steps)
 
 
 def _checked(

@@ -23,7 +23,7 @@ FLOORS = {
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
         "labels", "laps", "lexical", "markdown", "measures", "rank", "results", "sources", "text", "trees", "turns",
-        "units", "vector", "vocabulary",
+        "twins", "units", "vector", "vocabulary",
     ],
     3: [
         "encoding", "features", "journal", "perturb", "previous", "quotes", "related", "render", "scaffold",
