@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kbsearch.builder import abuild, build
+    from kbsearch.contract import schema
     from kbsearch.embed import load_encoder
     from kbsearch.errors import (
         ArticleError,
@@ -39,15 +40,19 @@ if TYPE_CHECKING:
     from kbsearch.results import (
         BuildReport,
         Hit,
+        Note,
         OtherVersion,
         PassageHit,
+        Piece,
         Ranking,
         Reason,
         SearchResult,
         SectionView,
+        Snippet,
         Status,
     )
     from kbsearch.search import KnowledgeBase
+    from kbsearch.views import Budget, Cost, Disclosed, Disclosure, Level, Related, View
 
 __all__ = [
     "Article",
@@ -55,8 +60,12 @@ __all__ = [
     "ArticleWarning",
     "BackendUnavailable",
     "BadQuery",
+    "Budget",
     "BuildReport",
     "ConfigError",
+    "Cost",
+    "Disclosed",
+    "Disclosure",
     "Encoder",
     "EncoderUnavailable",
     "Filter",
@@ -68,46 +77,58 @@ __all__ = [
     "IndexUnwritable",
     "KbSearchError",
     "KnowledgeBase",
+    "Level",
     "NativeMissing",
     "NoSteps",
     "NotFound",
+    "Note",
     "OtherVersion",
     "Part",
     "Passage",
     "PassageHit",
     "Picture",
+    "Piece",
     "Procedure",
     "ProcedureRef",
     "Ranking",
     "Reason",
+    "Related",
     "SearchResult",
     "Section",
     "SectionView",
+    "Snippet",
     "Status",
     "Step",
+    "View",
     "Weights",
     "abuild",
     "build",
     "load_encoder",
+    "schema",
 ]
 
 _MODULES = {
     "kbsearch.builder": ("abuild", "build"),
+    "kbsearch.contract": ("schema",),
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",
         "Hit",
+        "Note",
         "OtherVersion",
         "PassageHit",
+        "Piece",
         "Ranking",
         "Reason",
         "SearchResult",
         "SectionView",
+        "Snippet",
         "Status",
     ),
     "kbsearch.search": ("KnowledgeBase",),
+    "kbsearch.views": ("Budget", "Cost", "Disclosed", "Disclosure", "Level", "Related", "View"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

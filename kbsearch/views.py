@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from kbsearch.model import JSON_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -142,7 +144,7 @@ class View:
         """As JSON."""
         plain = ("handle", "level", "form", "article_id", "section_id", "title", "category", "heading", "lang", "text")
         return {
-            "version": 1,
+            "version": JSON_VERSION,
             **{name: getattr(self, name) for name in plain},
             "cost": self.cost.to_dict(),
             "levels": [level.to_dict() for level in self.levels],
