@@ -18,7 +18,7 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["errors", "forms", "model", "structures"],
+    0: ["display", "errors", "forms", "model", "structures"],
     1: ["arrays", "contract", "excerpts", "native", "procedures", "scope", "sentences", "views"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
