@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         NoSteps,
         NotFound,
     )
+    from kbsearch.forms import speak
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
     from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import (
@@ -105,12 +106,14 @@ __all__ = [
     "build",
     "load_encoder",
     "schema",
+    "speak",
 ]
 
 _MODULES = {
     "kbsearch.builder": ("abuild", "build"),
     "kbsearch.contract": ("schema",),
     "kbsearch.embed": ("load_encoder",),
+    "kbsearch.forms": ("speak",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (

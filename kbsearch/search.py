@@ -30,7 +30,7 @@ from kbsearch.forms import FORMS
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
-from kbsearch.opening import PageSource, open_view, section_view, served_article
+from kbsearch.opening import PageSource, contact_of, open_view, section_view, served_article
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult, SectionView, Status
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from kbsearch.model import Article, Filter
     from kbsearch.procedures import Procedure
     from kbsearch.results import Outcome
-    from kbsearch.views import Budget, LevelName, View
+    from kbsearch.views import Budget, LevelName, Related, View
 
 __all__ = ["KnowledgeBase"]
 
@@ -324,6 +324,15 @@ class KnowledgeBase:
         known = [name_section(article.id, section.anchor) for section in article.sections]
         raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
 
+    def contact(self, lang: str = "", *, as_of: DayLike = None) -> Related | None:
+        """The article that says how to reach a person, for a hand-over: the one in this language, else any.
+
+        Its front matter says ``contact: true``. None where no article does. ``as_of`` as in :meth:`article`.
+        """
+        snapshot, day = self.snapshot, parse_day(as_of) or today()
+        with snapshot.generation.blamed():
+            return contact_of(snapshot, lang, day)
+
     def status(self) -> Status:
         """What the index holds."""
         with self.snapshot.generation.blamed():
@@ -335,6 +344,7 @@ class KnowledgeBase:
     aarticle = twin(article)
     asection = twin(section)
     asteps = twin(steps)
+    acontact = twin(contact)
 
 
 def _checked(

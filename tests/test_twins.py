@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TWINS = {"search", "ranking", "article", "section", "steps", "reload", "open"}
+TWINS = {"contact", "search", "ranking", "article", "section", "steps", "reload", "open"}
 LONG = 30.0
 """Seconds after which a test gives up; nothing here takes that long."""
 
@@ -104,6 +104,7 @@ def test_each_twin_answers(kb: KnowledgeBase, index: Path) -> None:
         assert await kb.asteps("account/leave") == kb.steps("account/leave")
         assert await kb.aopen("returns", 3, form="text") == kb.open("returns", 3, form="text")
         assert await kb.areload() is False
+        assert await kb.acontact("en") is None  # no article says contact: true
         assert (await KnowledgeBase.aopen(index)).generation == kb.generation
 
     asyncio.run(main())
