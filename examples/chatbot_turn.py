@@ -105,7 +105,7 @@ class Conversation:
 
     def turn(self, message: str) -> Turn:
         """Answer a message: a question, or the number of a choice."""
-        number = unicodedata.normalize("NFKC", message).strip().rstrip("番.")
+        number = unicodedata.normalize("NFKC", message).strip().removesuffix(".").removesuffix("番")
         if number.isdecimal() and 1 <= int(number) <= len(self._choices):
             return self._chosen(self._choices[int(number) - 1])
         return self._asked_for(message)

@@ -206,8 +206,8 @@ def box(question: str, lang: str) -> str:
     words, value, most = WORDS[lang], html.escape(question), LONGEST_QUESTION
     return (
         f'<form role="search" action="/"><label for="q">{words.ask}</label>'
-        f'<input type="hidden" name="lang" value="{lang}"><input id="q" name="q" type="search" value="{value}" maxlength="{most}">'
-        f"<button>{words.button}</button></form>"
+        f'<input type="hidden" name="lang" value="{lang}"><input id="q" name="q" type="search" value="{value}" '
+        f'maxlength="{most}"><button>{words.button}</button></form>'
     )
 
 

@@ -3,7 +3,7 @@
 ::
 
     kbsearch build articles
-    python examples/ticket_form.py            # then open http://127.0.0.1:8001/ and type, with an input method or without
+    python examples/ticket_form.py      # then open http://127.0.0.1:8001/ and type, with an input method or without
 
 What to copy from it:
 
@@ -44,15 +44,14 @@ _KANA: Final = "\u3041-\u3096\u30a1-\u30faー"
 _PENDING: Final = re.compile(f"(?<=[{_KANA}\u3400-\u9fff])[a-zA-Zａ-ｚＡ-Ｚ]{{1,3}}$")  # an input method under way
 _ROMAJI: Final = re.compile(r"(?<=[aeiou])[bcdfghjklmpqrstvwxyz]{1,2}$")  # n may be ん and stays
 _HALF_WORD: Final = re.compile(r"\s+[^\s\u3040-\u9fff]+$")
-_HALF_KANA: Final = re.compile(
-    f"(?<=[\u3400-\u9fff]の|[\u3400-\u9fff]を|[\u3400-\u9fff]が|[\u3400-\u9fff]は)[{_KANA}]+$"
-)
+_HALF_KANA: Final = re.compile(f"(?<=[\u3400-\u9fff][のをがは])[{_KANA}]+$")
 
 
 def readings(text: str) -> list[str]:
     """The text, and where its end is half typed, also the text without it.
 
-    ``へんぴんのs`` → ``へんぴんの``, ``henpinnnos`` → ``henpinnno``, ``return shipp`` → ``return``, ``返品のそ`` → ``返品の``.
+    ``へんぴんのs`` → ``へんぴんの``, ``henpinnnos`` → ``henpinnno``, ``return shipp`` → ``return``, ``返品のそ`` →
+    ``返品の``.
     """
     text = text.strip()[-LONGEST:]
     finished = text
@@ -146,11 +145,13 @@ PAGE: Final = """<!doctype html><html lang="ja"><head><meta charset="utf-8"><tit
 <textarea id="text" name="text" rows="5" required maxlength="5000" aria-controls="found"></textarea>
 <section aria-labelledby="may"><h2 id="may">この記事で解決しませんか <span lang="en">/ This may help</span></h2>
 <ul id="found"></ul><p id="said" role="status" class="soft"></p></section>
-<input type="hidden" name="shown" id="shown"><button>送信 <span lang="en">/ Send</span></button></form></main></body></html>
+<input type="hidden" name="shown" id="shown"><button>送信 <span lang="en">/ Send</span></button></form></main>
+</body></html>
 """
 STYLE: Final = """
 :root{color-scheme:light dark}*{box-sizing:border-box}
-body{margin:0 auto;max-width:44rem;padding:1rem;font:1rem/1.7 system-ui,"Noto Sans CJK JP",sans-serif;overflow-wrap:anywhere}
+body{margin:0 auto;max-width:44rem;padding:1rem;font:1rem/1.7 system-ui,"Noto Sans CJK JP",sans-serif;
+overflow-wrap:anywhere}
 label{display:block}textarea{width:100%;font:inherit;padding:.6rem}button{font:inherit;padding:.6rem 1.2rem}
 h1{font-size:1.4rem}h2{font-size:1rem;margin:1rem 0 .3rem}ul{padding:0;margin:0;list-style:none;min-height:12rem}
 li{border-inline-start:.3rem solid;padding:.2rem .8rem;margin:0 0 .7rem}mark{background:#ffe14d;color:#000}
@@ -218,7 +219,7 @@ class Site:
             form, key, text = str(given["form"])[:40], int(given["key"]), str(given["text"])
         except (ValueError, KeyError, TypeError):
             return HTTPStatus.BAD_REQUEST, "text/plain", "400\n"
-        last, suggester = self._forms.pop(form, None) or (0, Suggester(self._kb, categories=self._categories))
+        last, suggester = self._forms.pop(form, (0, Suggester(self._kb, categories=self._categories)))
         self._forms[form] = max(key, last), suggester  # put last: the one that rests longest is the first
         while len(self._forms) > FORMS:
             del self._forms[next(iter(self._forms))]
