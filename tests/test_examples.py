@@ -174,7 +174,7 @@ def test_the_page_speaks_the_language_of_its_reader(kb: KnowledgeBase) -> None:
 
 @pytest.mark.parametrize(("outcome", "is_first"), [("answer", False), ("choose", False), ("hand_over", True)])
 def test_the_way_to_a_person_comes_first_where_nothing_answers(
-    kb: KnowledgeBase, decided: Callable[[str], None], outcome: str, is_first: bool
+    kb: KnowledgeBase, decided: Callable[[str], None], outcome: str, *, is_first: bool
 ) -> None:
     decided(outcome)
     body = page_at(kb, q="返品の送料", lang="ja").body
