@@ -263,6 +263,28 @@ def test_what_is_cancelled_on_its_way_gives_its_turn_back(
     asyncio.run(main())
 
 
+def test_a_cancelled_build_goes_on_and_publishes(articles: Path, index: Path, kb: KnowledgeBase) -> None:
+    (articles / "new.md").write_text("---\ntitle: 新しい記事\nlang: ja\n---\n\n本文です。\n", "utf-8")
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def progress(_stage: str, _done: int, _total: int) -> None:
+        begun.set()
+        assert may_go_on.wait(LONG)
+
+    async def main() -> None:
+        task = asyncio.create_task(kbsearch.abuild(articles, index, encoder=FAKE, progress=progress))
+        await until(begun.is_set)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        may_go_on.set()
+        await asyncio.wait_for(twin(str, BUILDS)(), LONG)  # the next in its row
+
+    asyncio.run(main())
+    assert kb.reload()
+    assert kb.article("new").title == "新しい記事"
+
+
 def test_a_time_limit_ends_the_waiting(kb: KnowledgeBase, turns: Turns) -> None:
     async def main() -> None:
         for _ in range(usable_cores()):
