@@ -133,13 +133,13 @@ class Conversation:
             f"{number}. {_escaped(hit.title)}{' – ' + _escaped(hit.heading) if hit.heading else ''}"
             for number, hit in enumerate(self._choices, start=1)
         ]
-        cited = [Citation(hit.section_id, hit.title) for hit in self._choices]
+        cited = [Citation(hit.handle, hit.title) for hit in self._choices]
         return self._said("choose", "\n".join([_WORDS[lang]["choose"], "", *rows]), cited)
 
     def _chosen(self, hit: Hit) -> Turn:
         """The section that was chosen; a giant one by the sentences that answer."""
         level = 2 if hit.levels[2].cost.characters <= 600 else 1  # noqa: PLR2004 - a chat bubble
-        view = self.kb.open(hit.section_id, level, question=self._question)
+        view = self.kb.open(hit.handle, level, question=self._question)
         head = f"**{_escaped(view.title)}** ({view.handle})"
         return self._said("answer", f"{head}\n\n{view.text}", [Citation(view.handle, view.title)])
 

@@ -223,7 +223,7 @@ def card(hit: Hit, result: SearchResult, question: str, lang: str) -> str:
     said = "".join(f'<p class="label">{html.escape(label)}</p>' for label in labels)
     is_first = hit.rank == 1 and result.outcome == "answer"
     links = ((level, hit.levels[level].cost.characters) for level in (2, 3))
-    more = " ".join(further(hit.section_id, level, size, question, lang, f"t{hit.rank}") for level, size in links)
+    more = " ".join(further(hit.handle, level, size, question, lang, f"t{hit.rank}") for level, size in links)
     return (
         f'<li class="hit{" first" if is_first else ""}"><h2 id="t{hit.rank}" lang="{html.escape(hit.lang)}">{name}</h2>'
         f'<p class="soft">{html.escape(hit.category)}</p>{said}'

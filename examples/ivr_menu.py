@@ -175,7 +175,7 @@ class Call:
             self._read(hit, result.disclosure.text)
         else:
             hit = self._chosen(result.hits)
-            self._read(hit, self.kb.open(hit.section_id, "snippet", question=question, form="speech").text)
+            self._read(hit, self.kb.open(hit.handle, "snippet", question=question, form="speech").text)
 
     def _chosen(self, hits: Sequence[Hit]) -> Hit:
         """One of a few, by its number."""
@@ -194,7 +194,7 @@ class Call:
     def _read(self, hit: Hit, text: str) -> None:
         """Read an answer, as often as it is wanted, and its steps."""
         words = self._words
-        self.heard.append(hit.section_id)
+        self.heard.append(hit.handle)
         try:
             procedure: Procedure | None = self.kb.steps(hit.article_id)
         except NoSteps:

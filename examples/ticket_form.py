@@ -132,7 +132,7 @@ class Suggester:
             found = ()
         else:
             found = tuple(
-                Suggestion(hit.section_id, hit.title, hit.heading, hit.lang, hit.render("html")) for hit in best.hits
+                Suggestion(hit.handle, hit.title, hit.heading, hit.lang, hit.render("html")) for hit in best.hits
             )
         self._shown = (text, found)
         return found

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         BadQuery,
         ConfigError,
         EncoderUnavailable,
+        Gone,
         IndexCorrupt,
         IndexIncompatible,
         IndexLocked,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
     from kbsearch.forms import speak
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.places import Place, Successor
     from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import (
         BuildReport,
@@ -70,6 +72,7 @@ __all__ = [
     "Encoder",
     "EncoderUnavailable",
     "Filter",
+    "Gone",
     "Hit",
     "IndexCorrupt",
     "IndexIncompatible",
@@ -89,6 +92,7 @@ __all__ = [
     "PassageHit",
     "Picture",
     "Piece",
+    "Place",
     "Procedure",
     "ProcedureRef",
     "Ranking",
@@ -100,6 +104,7 @@ __all__ = [
     "Snippet",
     "Status",
     "Step",
+    "Successor",
     "View",
     "Weights",
     "abuild",
@@ -115,6 +120,7 @@ _MODULES = {
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.forms": ("speak",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.places": ("Place", "Successor"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",

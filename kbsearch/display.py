@@ -77,7 +77,7 @@ def brief(text: str, cells: int = _TITLE) -> str:
 
 def hit_line(hit: Hit) -> str:
     """``<Hit 1: 返品の手順 › 送料, score 0.94, shop/returns.ja#送料>``."""
-    return f"<Hit {hit.rank}: {_name(hit)}, score {hit.score:.2f}, {brief(hit.section_id, 80)}>"
+    return f"<Hit {hit.rank}: {_name(hit)}, score {hit.score:.2f}, {_handle(hit)}>"
 
 
 def result_lines(result: SearchResult) -> str:
@@ -86,7 +86,7 @@ def result_lines(result: SearchResult) -> str:
     names = [brief(_name(hit), _TITLE) for hit in hits]
     column = max(map(width, names), default=0)
     rows = [
-        f"{hit.rank:>2}  {hit.score:5.2f}  {name}{' ' * (column - width(name))}  {brief(hit.section_id, 80)}"
+        f"{hit.rank:>2}  {hit.score:5.2f}  {name}{' ' * (column - width(name))}  {_handle(hit)}"
         for hit, name in zip(hits, names, strict=True)
     ]
     more = [f"    … {len(result.hits) - _SHOWN} more"] if len(result.hits) > _SHOWN else []
@@ -116,6 +116,10 @@ def _clean(text: str) -> str:
 
 def _name(hit: Hit) -> str:
     return brief(f"{hit.title} › {hit.heading}" if hit.heading else hit.title, _TITLE)
+
+
+def _handle(hit: Hit) -> str:
+    return brief(hit.handle or hit.section_id, 80)
 
 
 def _verdict(result: SearchResult) -> str:
@@ -211,7 +215,7 @@ def _hit(hit: Hit) -> str:
     said += [f"older than its source ({hit.updated} < {hit.stale_since})"] if hit.outdated else []
     snippet = f'<div class="text">{hit.render("html")}</div>'
     about = _soft(" · ".join(filter(None, said)))
-    return _in_language(hit.lang, f"<b>{name}</b>{snippet}{_code(hit.section_id)} {about}")
+    return _in_language(hit.lang, f"<b>{name}</b>{snippet}{_code(hit.handle or hit.section_id)} {about}")
 
 
 def _disclosure(disclosure: Disclosure) -> str:

@@ -233,6 +233,7 @@ class PassageRow(NamedTuple):
     text: str
     lines: Lines
     section_size: tuple[int, int] = (0, 0)
+    handle: str = ""
 
     @property
     def heading(self) -> str:

@@ -53,7 +53,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     quotation
         What is quoted.
     texts
-        Plain text of each row that it is from.
+        Plain text of each row that it may be from, in the order in which a piece counts them.
     limit
         At most so many characters, ellipses and notes included; at least 1.
     is_japanese
@@ -67,6 +67,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     line, marks = "", []
     ellipsis = _ELLIPSIS if limit > 2 * len(_ELLIPSIS) else ""
     pieces, before = [], None
+    places = {row: place for place, row in enumerate(texts)}
     for span in quotation.spans:
         own = [
             (start, end) for row, start, end in quotation.marks if row == span.row and span.start <= start < span.end
@@ -76,7 +77,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
         line += ellipsis if span.cut_before else ""
         marks += [(start + len(line), end + len(line)) for start, end in moved]
         line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(span.row, span.start, span.end, tuple(own), texts[span.row][span.start : span.end]))
+        pieces.append(Piece(places[span.row], span.start, span.end, tuple(own), texts[span.row][span.start : span.end]))
         before = span
     notes = _notes(quotation)
     if says_notes(limit):

@@ -405,7 +405,7 @@ def test_a_caller_hears_choices_by_number(kb: KnowledgeBase, decided: Callable[[
     assert ending == "hung up"
     assert [text[:2] for text in texts if re.match(r"[1-9]番、", text)] == ["1番", "2番", "3番"]
     assert made.asked == ["返品の送料"]
-    assert made.heard == [kb.search("返品の送料", 3, prefer_lang="ja").hits[1].section_id]
+    assert made.heard == [kb.search("返品の送料", 3, prefer_lang="ja").hits[1].handle]
     assert all(lang == "ja" for lang, text in said if "press" not in text)
 
 

@@ -81,6 +81,7 @@ shelf: 3
 2. 「戻す」を押します。
 """
 BROKEN = "---\ntitle: [\n---\n\n本文\n"
+GONE = "shop/returns/exchange.ja"
 LINES = (
     {
         "id": "a",
@@ -123,8 +124,12 @@ def printed(centre: Path) -> list[tuple[str, Any]]:
     """Documents of all kinds, each with the name of its definition."""
     found: list[tuple[str, Any]] = [("buildReport", line) for line in lines_of("build", code=3)]
     (centre / "articles" / "broken.md").write_text(BROKEN, "utf-8")
+    (centre / "articles" / "guide.md").write_text(GUIDE.replace("## 元に戻す", "## やり直す"), "utf-8")
+    (centre / "articles" / "shop" / "returns" / "exchange.ja.md").unlink()
     found += [("buildReport", line) for _ in range(2) for line in lines_of("build", code=3)]
     found += [("status", line) for line in lines_of("status")]
+    kb = kbsearch.KnowledgeBase.open("indexes/help")
+    found += [("place", kb.resolve(handle).to_dict()) for handle in ("guide", "guide#元に戻す", GONE)]
     found += [("verification", line) for exact in ((), ("--exact",)) for line in lines_of("verify", *exact)]
     found += searches()
     shown = ("shop/returns/how-to-return.ja", "guide", "guide#設定する", "shop/returns/policy.en")

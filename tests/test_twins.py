@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TWINS = {"contact", "search", "ranking", "article", "section", "steps", "reload", "open"}
+TWINS = {"contact", "resolve", "search", "ranking", "article", "section", "steps", "reload", "open"}
 LONG = 30.0
 """Seconds after which a test gives up; nothing here takes that long."""
 
@@ -99,6 +99,7 @@ def test_two_hundred_questions_at_once_are_answered_as_one_by_one(kb: KnowledgeB
 def test_each_twin_answers(kb: KnowledgeBase, index: Path) -> None:
     async def main() -> None:
         assert await kb.aranking("返品の送料", 3) == kb.ranking("返品の送料", 3)
+        assert await kb.aresolve("returns") == kb.resolve("returns")
         assert await kb.aarticle("returns") == kb.article("returns")
         assert await kb.asection("returns") == kb.section("returns")
         assert await kb.asteps("account/leave") == kb.steps("account/leave")

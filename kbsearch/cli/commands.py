@@ -105,12 +105,21 @@ def build(
             help="File of words that mean the same.  [default: synonyms.txt of the folder]", show_default=False
         ),
     ] = None,
+    sentences: Annotated[
+        bool | None,
+        typer.Option(
+            "--sentences/--no-sentences",
+            help="Encode every sentence, so that snippets are chosen by meaning; takes as long as the passages do.  "
+            "[default: up to 200,000 passages]",
+            show_default=False,
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
+    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms, sentences=sentences)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -124,6 +133,7 @@ def build(
             weights=settings.weights,
             languages=settings.languages,
             synonyms=settings.synonyms,
+            sentences=settings.sentences,
             progress=progress,
         )
     if as_json:
@@ -230,7 +240,12 @@ def show_article(
             print_lines(opened.text)
             say(costs_line(opened))
         return
-    if "#" in section:
+    place = kb.resolve(section, as_of=as_of).live()
+    if place.moved_from is not None:
+        say(f"note: “{place.moved_from}” is now “{place.handle}”")
+    for before in place.successors:
+        say(f"note: before {place.since} “{section}” was another article, now “{before.handle}”")
+    if "#" in place.section_id:
         view = kb.section(section, as_of=as_of)
         if as_json:
             print_json(view.to_dict())
@@ -243,7 +258,8 @@ def show_article(
     if as_json:
         from kbsearch.results import article_to_dict
 
-        print_json(article_to_dict(article))
+        handles = kb.snapshot.content.handles_by_address
+        print_json(article_to_dict(article, handles) | {"moved_from": place.moved_from})
     else:
         from kbsearch import render
 
