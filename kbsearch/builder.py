@@ -48,6 +48,7 @@ from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
+from kbsearch.twins import BUILDS, twin
 from kbsearch.units import VERSION as UNITS
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
     _Parse = Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]]
 
-__all__ = ["build"]
+__all__ = ["abuild", "build"]
 
 TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
@@ -164,6 +165,9 @@ def build(
                 return _report(store, names, done, clock)
         previous = Previous() if full else load_previous(published, recipe)
         return _report(store, names, job.whole(previous, sources, digests, warnings), clock)
+
+
+abuild = twin(build, BUILDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
 from kbsearch.forms import render_line, speak
 from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
@@ -25,9 +26,11 @@ __all__ = [
     "JSON_VERSION",
     "BuildReport",
     "Hit",
+    "Note",
     "OtherVersion",
     "Outcome",
     "PassageHit",
+    "Piece",
     "Ranking",
     "Reason",
     "SearchResult",
@@ -79,8 +82,11 @@ class Piece(NamedTuple):
     marks: tuple[tuple[int, int], ...]
     text: str
 
+    def __repr__(self) -> str:
+        return f"<Piece {self.start}-{self.end} of passage {self.passage}: {brief(self.text)}>"
+
     def to_dict(self) -> dict[str, Any]:
-        """The piece as JSON; rows are only names for passages there, equal ones are one."""
+        """The piece as JSON."""
         marks = [list(mark) for mark in self.marks]
         return {"passage": self.passage, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
 
@@ -106,6 +112,10 @@ class Snippet:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def __repr__(self) -> str:
+        marks = "1 mark" if len(self.marks) == 1 else f"{len(self.marks)} marks"
+        return f"<Snippet {len(self.text)} characters, {marks}: {brief(self.text)}>"
+
     def render(self, form: Form) -> str:
         """The snippet in a form; see :mod:`kbsearch.forms`."""
         if form == "speech":
@@ -129,6 +139,9 @@ class PassageHit(NamedTuple):
     score: float
     parts: Mapping[str, float]
     handle: str = ""
+
+    def __repr__(self) -> str:
+        return f"<PassageHit {brief(self.section_id, 80)}, score {self.score:.2f}: {brief(self.text)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +232,12 @@ class Hit:
     notes: tuple[Note, ...] = ()
     levels: tuple[Level, ...] = ()
     handle: str = ""
+
+    def __repr__(self) -> str:
+        return hit_line(self)
+
+    def _repr_html_(self) -> str:
+        return hit_html(self)
 
     def render(self, form: Form) -> str:
         """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
@@ -316,6 +335,12 @@ class SearchResult:
     stages: Mapping[str, float]
     disclosure: Disclosure | None = None
 
+    def __repr__(self) -> str:
+        return result_lines(self)
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
+
     def to_dict(self, query_id: str | None = None) -> dict[str, Any]:
         """The answer as JSON of one question or of one line of a batch."""
         return {
@@ -352,6 +377,9 @@ class SectionView:
     generation: str = field(default="", compare=False)
     handle: str = ""
     moved_from: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<SectionView {brief(self.section_id, 80)}: {len(self.markdown):,} characters>"
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -440,6 +468,11 @@ class BuildReport:
     timings: Mapping[str, float] = field(default_factory=dict)
     handles: Mapping[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        names = ("added", "changed", "removed", "unchanged", "warnings")
+        said = ", ".join(f"{len(getattr(self, name)):,} {name}" for name in names)
+        return f"<BuildReport {self.index} {self.generation}: {said}>"
+
     @property
     def faulty(self) -> tuple[ArticleWarning, ...]:
         """The warnings that left a file out of the index."""
@@ -486,6 +519,10 @@ class Status:
     bytes: int
     warnings: tuple[ArticleWarning, ...]
     handles: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())
+        return f"<Status {self.index} {self.generation}: {held}, {len(self.warnings):,} warnings>"
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON; warnings by number only."""

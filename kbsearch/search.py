@@ -6,6 +6,8 @@ Use::
     for hit in kb.search("返品の送料は誰が払いますか", k=5, filter={"lang": "ja"}).hits:
         print(hit.rank, hit.title, hit.snippet)
 
+In a coroutine, ``await kb.asearch(…)``: what takes time has such a twin (:mod:`kbsearch.twins`).
+
 A :class:`KnowledgeBase` may be shared between threads. It answers from one snapshot, an immutable set of open parts;
 :meth:`KnowledgeBase.reload` puts a newer snapshot in its place, and questions under way finish on theirs.
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
@@ -27,7 +29,7 @@ from kbsearch.forms import FORMS
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
-from kbsearch.opening import PageSource, open_view, section_view
+from kbsearch.opening import PageSource, contact_of, open_view, section_view
 from kbsearch.places import Guide, Place
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
@@ -37,12 +39,13 @@ from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
 from kbsearch.turns import Turns
+from kbsearch.twins import Either, twin
 from kbsearch.versions import Choice, reader_of
 from kbsearch.views import LEVELS, level_number
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from kbsearch.forms import Form
@@ -50,27 +53,11 @@ if TYPE_CHECKING:
     from kbsearch.model import Article, Filter
     from kbsearch.procedures import Procedure
     from kbsearch.results import Outcome
-    from kbsearch.views import Budget, LevelName, View
+    from kbsearch.views import Budget, LevelName, Related, View
 
 __all__ = ["KnowledgeBase"]
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
-
-
-class Opening:
-    """``open`` of the class opens an index, ``open`` of what it gives opens an article."""
-
-    @overload
-    def __get__(self, kb: None, owner: type[KnowledgeBase]) -> Callable[..., KnowledgeBase]: ...
-
-    @overload
-    def __get__(self, kb: KnowledgeBase, owner: type[KnowledgeBase]) -> Callable[..., View]: ...
-
-    def __get__(
-        self, kb: KnowledgeBase | None, owner: type[KnowledgeBase]
-    ) -> Callable[..., KnowledgeBase] | Callable[..., View]:
-        """See the class."""
-        return owner.open_index if kb is None else kb.open_handle
 
 
 class KnowledgeBase:
@@ -141,7 +128,8 @@ class KnowledgeBase:
             view = open_view(snapshot, article, section, name, number, form, day, question, snippet_chars)
             return replace(view, moved_from=place.moved_from)
 
-    open = Opening()
+    open = Either(open_index, open_handle)  # of the class: an index; of what that gives: an article
+    aopen = Either(twin(open_index), twin(open_handle))
 
     def __repr__(self) -> str:
         counts = self.snapshot.generation.manifest["counts"]
@@ -365,10 +353,28 @@ class KnowledgeBase:
         address = name_section(article.id, article.sections[number].anchor)
         return article, number, self.snapshot.content.handles_by_address.get(address, address), place
 
+    def contact(self, lang: str = "", *, as_of: DayLike = None) -> Related | None:
+        """The article that says how to reach a person, for a hand-over: the one in this language, else any.
+
+        Its front matter says ``contact: true``. None where no article does. ``as_of`` as in :meth:`article`.
+        """
+        snapshot, day = self.snapshot, parse_day(as_of) or today()
+        with snapshot.generation.blamed():
+            return contact_of(snapshot, lang, day)
+
     def status(self) -> Status:
         """What the index holds."""
         with self.snapshot.generation.blamed():
             return _status(self.snapshot, str(self._store.root))
+
+    areload = twin(reload)
+    aresolve = twin(resolve)
+    asearch = twin(search)
+    aranking = twin(ranking)
+    aarticle = twin(article)
+    asection = twin(section)
+    asteps = twin(steps)
+    acontact = twin(contact)
 
 
 def _checked(

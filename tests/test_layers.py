@@ -18,12 +18,12 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["errors", "forms", "model", "structures"],
-    1: ["arrays", "excerpts", "handles", "native", "procedures", "scope", "sentences", "views"],
+    0: ["display", "errors", "forms", "model", "structures"],
+    1: ["arrays", "contract", "excerpts", "handles", "native", "procedures", "scope", "sentences", "views"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
         "labels", "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",
-        "turns", "units", "vector", "vocabulary",
+        "turns", "twins", "units", "vector", "vocabulary",
     ],
     3: [
         "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "quotes", "related",

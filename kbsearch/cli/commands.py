@@ -15,6 +15,7 @@ from kbsearch.cli.output import print_json, print_lines, say, show
 from kbsearch.errors import BadQuery
 from kbsearch.filters import parse_day, parse_languages
 from kbsearch.labels import costs_line
+from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,7 +280,7 @@ def steps(
     """Walk a procedure step by step; into a pipe, print all of it."""
     found = open_index(index).steps(handle, procedure)
     if as_json:
-        print_json({"version": 1, **found.step(step).to_dict()} if step else found.to_dict())
+        print_json({"version": JSON_VERSION, **found.step(step).to_dict()} if step else found.to_dict())
         return
     from kbsearch import walkthrough
 
@@ -328,7 +329,7 @@ def verify(
     if damage:
         raise typer.Exit(damage[0].exit_code)
     found: dict[str, Any] = {
-        "version": 1,
+        "version": JSON_VERSION,
         "generation": kb.generation,
         "files": len(kb.snapshot.generation.manifest["files"]),
     }
@@ -424,6 +425,14 @@ def evaluate(
         say(f"failed: {reason}")
     if failed:
         raise typer.Exit(EXIT_UNDER)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what --json prints."""
+    from kbsearch.contract import schema_text
+
+    print_lines(schema_text())
 
 
 @app.command()
