@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from conftest import FakeEncoder, RunKbsearch
 
+    from kbsearch.forms import Form
+
 QUESTIONS = (
     "返品の送料は誰が払いますか",
     "配送は何日かかる",
@@ -126,7 +128,7 @@ def test_a_level_by_its_name_and_a_question(guides: KnowledgeBase) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_level_has_every_form(guides: KnowledgeBase, form: str) -> None:
+def test_every_level_has_every_form(guides: KnowledgeBase, form: Form) -> None:
     for level in range(5):
         view = guides.open("return#手順", level, form=form)
         assert view.text
@@ -145,7 +147,7 @@ def test_every_level_has_every_form(guides: KnowledgeBase, form: str) -> None:
 )
 def test_a_wrong_way_to_open_is_said(guides: KnowledgeBase, arguments: dict[str, object], error: str) -> None:
     with pytest.raises(BadQuery, match=error):
-        guides.open("return", **arguments)
+        guides.open("return", **arguments)  # type: ignore[arg-type]
 
 
 def test_what_is_not_there_is_not_opened(guides: KnowledgeBase) -> None:
