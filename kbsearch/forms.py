@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["FORMS", "Form", "as_speech", "render_line", "without_controls"]
+__all__ = ["FORMS", "Form", "as_speech", "render_line", "speak", "without_controls"]
 
 Form = Literal["text", "markdown", "html", "ansi", "speech"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
@@ -33,7 +33,7 @@ _SIGNS: Final = (
     (re.compile(r"https?://\S+|www\.\S+"), "", ""),
     (re.compile(r"(?<=\d)[~〜–-](?=\d)"), "から", " to "),
 )
-_DOUBLED: Final = re.compile(r"([。、])[。、]+")
+_DOUBLED: Final = re.compile(r"([。、])[。、]+|(?<=[.!?])(\s*\.)+|(?<=,)(\s*,)+")
 _SPACES: Final = re.compile(r"\s+")
 _AROUND: Final = re.compile(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])")
 
@@ -48,7 +48,16 @@ def as_speech(text: str, *, is_japanese: bool) -> str:
     for sign, japanese, other in _SIGNS:
         text = sign.sub(japanese if is_japanese else other, text)
     text = _SPACES.sub(" ", text).strip(" 、,")
-    return _DOUBLED.sub(r"\1", _AROUND.sub("", text) if is_japanese else text.replace(" ,", ",").replace(" .", "."))
+    text = _AROUND.sub("", text) if is_japanese else text.replace(" ,", ",").replace(" .", ".")
+    return _DOUBLED.sub(lambda match: match[1] or "", text)
+
+
+def speak(lines: Iterable[str], *, is_japanese: bool) -> str:
+    """Lines to be read aloud one after the other: each ends as a sentence does."""
+    spoken = [line for line in (as_speech(line, is_japanese=is_japanese) for line in lines) if line]
+    stop = "。" if is_japanese else ". "
+    ended = (line if line[-1] in "。.!?！？" else line + stop.strip() for line in spoken)
+    return ("" if is_japanese else " ").join(ended)
 
 
 def render_line(text: str, marks: Iterable[tuple[int, int]], form: Form) -> str:

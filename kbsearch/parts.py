@@ -153,10 +153,7 @@ class Parts:
     def related(self) -> NDArray[np.int32]:
         """Articles that a reader of each may want next; see :func:`kbsearch.related.load_related`."""
         files = self._files()
-        own = load_related(files.related, self._base_articles)
-        if self._delta is None:
-            return own
-        return np.concatenate([own, load_related(files.delta.related, self._delta["articles"])])
+        return load_related((files.delta if self._delta else files).related, self.articles)
 
     @cached_property
     def removed_articles(self) -> NDArray[np.bool_]:

@@ -9,21 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
+from kbsearch.forms import render_line, speak
+from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
+    from kbsearch.forms import Form
     from kbsearch.model import Article, ArticleWarning, Lines
+    from kbsearch.views import Disclosure, Level
 
 __all__ = [
     "JSON_VERSION",
     "BuildReport",
     "Hit",
+    "Note",
     "OtherVersion",
     "Outcome",
     "PassageHit",
+    "Piece",
     "Ranking",
     "Reason",
     "SearchResult",
@@ -63,12 +70,25 @@ class Note:
 
 
 class Piece(NamedTuple):
-    """Where a part of a snippet comes from: a span of a row's text, with the marks in it, in that text's offsets."""
+    """A part of a snippet as it stands in the article: ``text`` with its line ends.
 
-    row: int
+    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from:
+    ``passage`` is its place among the hit's passages, 0 for the first.
+    """
+
+    passage: int
     start: int
     end: int
     marks: tuple[tuple[int, int], ...]
+    text: str
+
+    def __repr__(self) -> str:
+        return f"<Piece {self.start}-{self.end} of passage {self.passage}: {brief(self.text)}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The piece as JSON."""
+        marks = [list(mark) for mark in self.marks]
+        return {"passage": self.passage, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +112,23 @@ class Snippet:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def __repr__(self) -> str:
+        marks = "1 mark" if len(self.marks) == 1 else f"{len(self.marks)} marks"
+        return f"<Snippet {len(self.text)} characters, {marks}: {brief(self.text)}>"
+
+    def render(self, form: Form) -> str:
+        """The snippet in a form; see :mod:`kbsearch.forms`."""
+        if form == "speech":
+            lines = [line for piece in self.pieces for line in piece.text.split("\n")]
+            return speak(lines, is_japanese=not self.text.isascii())
+        return render_line(self.text, self.marks, form)
+
 
 class PassageHit(NamedTuple):
     """One passage that answers, with its scores. A question makes some twenty of them.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
-    (cosine, −1 to 1).
+    (cosine, −1 to 1). ``handle`` is as in :class:`Hit`.
     """
 
     section_id: str
@@ -107,6 +138,10 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
+    handle: str = ""
+
+    def __repr__(self) -> str:
+        return f"<PassageHit {brief(self.section_id, 80)}, score {self.score:.2f}: {brief(self.text)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +198,15 @@ class Hit:
         Day of the front matter.
     stale_since
         Day of the last update of what this is a translation of, when it is after its own; else None.
+    category
+        Slash-separated path, ``""`` for none.
+    pieces, notes
+        Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
+    levels
+        What showing more or less of the article costs; see :mod:`kbsearch.views`.
+    handle
+        The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
+        in the page as it is now; most often both are the same.
     """
 
     rank: int
@@ -183,6 +227,21 @@ class Hit:
     wanted_lang: str | None = None
     updated: dt.date | None = None
     stale_since: dt.date | None = None
+    category: str = ""
+    pieces: tuple[Piece, ...] = ()
+    notes: tuple[Note, ...] = ()
+    levels: tuple[Level, ...] = ()
+    handle: str = ""
+
+    def __repr__(self) -> str:
+        return hit_line(self)
+
+    def _repr_html_(self) -> str:
+        return hit_html(self)
+
+    def render(self, form: Form) -> str:
+        """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
+        return Snippet(self.snippet, self.marks, self.pieces, self.notes).render(form)
 
     @property
     def is_fallback(self) -> bool:
@@ -204,6 +263,7 @@ class Hit:
             "rank": self.rank,
             "article_id": self.article_id,
             "section_id": self.section_id,
+            "handle": self.handle or self.section_id,
             "title": self.title,
             "heading": self.heading,
             "snippet": self.snippet,
@@ -219,6 +279,10 @@ class Hit:
             "outdated": self.outdated,
             "updated": _iso(self.updated),
             "stale_since": _iso(self.stale_since),
+            "category": self.category,
+            "notes": [note.to_dict() for note in self.notes],
+            "pieces": [piece.to_dict() for piece in self.pieces],
+            "levels": [level.to_dict() for level in self.levels],
             **({"reasons": reasons} if reasons else {}),
         }
 
@@ -257,6 +321,8 @@ class SearchResult:
         Name of the published state of the index that answered.
     stages
         Where that time went: milliseconds by the names of :data:`kbsearch.laps.STAGES`.
+    disclosure
+        The answer within a budget, where one was given.
     """
 
     query: str
@@ -267,6 +333,13 @@ class SearchResult:
     took_ms: float
     generation: str
     stages: Mapping[str, float]
+    disclosure: Disclosure | None = None
+
+    def __repr__(self) -> str:
+        return result_lines(self)
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
     def to_dict(self, query_id: str | None = None) -> dict[str, Any]:
         """The answer as JSON of one question or of one line of a batch."""
@@ -280,13 +353,17 @@ class SearchResult:
             "took_ms": round(self.took_ms, 3),
             "stages": {stage: round(ms, 3) for stage, ms in self.stages.items()},
             "generation": self.generation,
+            **({} if self.disclosure is None else {"disclosure": self.disclosure.to_dict()}),
             "version": JSON_VERSION,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section of an article, as Markdown, with where it stands and the published state that it came from."""
+    """One section of an article, as Markdown, with where it stands and the published state that it came from.
+
+    ``handle`` is its name that stays; ``moved_from`` the name that it was asked by, when that is a former one.
+    """
 
     section_id: str
     article_id: str
@@ -298,6 +375,11 @@ class SectionView:
     path: str
     lines: Lines
     generation: str = field(default="", compare=False)
+    handle: str = ""
+    moved_from: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<SectionView {brief(self.section_id, 80)}: {len(self.markdown):,} characters>"
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -309,11 +391,14 @@ class SectionView:
         }
 
 
-def article_to_dict(article: Article) -> dict[str, Any]:
+def article_to_dict(article: Article, handles: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A served article as JSON: front matter, sections with their ids, Markdown.
 
-    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON.
+    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON. ``handles``
+    are those of sections that have another one than their address, by that.
     """
+    handles = handles or {}
+    addresses = [name_section(article.id, section.anchor) for section in article.sections]
     days = ("valid_from", "valid_until", "updated", "review_by")
     plain = ("id", "path", "title", "lang", "kind", "category", "status", "translation_of", "markdown")
     return {
@@ -334,8 +419,9 @@ def article_to_dict(article: Article) -> dict[str, Any]:
                 "level": section.level,
                 "kind": section.kind,
                 "lines": list(section.lines),
+                "handle": handles.get(address, address),
             }
-            for section in article.sections
+            for section, address in zip(article.sections, addresses, strict=True)
         ],
     }
 
@@ -364,6 +450,9 @@ class BuildReport:
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
     timings
         Seconds of wall time by stage, and ``total``.
+    handles
+        How many names of sections do not say where the section is: ``reworded`` ones are at another anchor, ``moved``
+        ones go by another name, ``gone`` ones are no more; see :mod:`kbsearch.handles`.
     """
 
     index: str
@@ -377,6 +466,12 @@ class BuildReport:
     counts: Mapping[str, int]
     calibration: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    handles: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ("added", "changed", "removed", "unchanged", "warnings")
+        said = ", ".join(f"{len(getattr(self, name)):,} {name}" for name in names)
+        return f"<BuildReport {self.index} {self.generation}: {said}>"
 
     @property
     def faulty(self) -> tuple[ArticleWarning, ...]:
@@ -401,6 +496,7 @@ class BuildReport:
             "counts": dict(self.counts),
             "calibration": dict(self.calibration),
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
+            "handles": dict(self.handles),
         }
 
 
@@ -422,6 +518,11 @@ class Status:
     fingerprints: Mapping[str, str]
     bytes: int
     warnings: tuple[ArticleWarning, ...]
+    handles: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())
+        return f"<Status {self.index} {self.generation}: {held}, {len(self.warnings):,} warnings>"
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON; warnings by number only."""

@@ -6,6 +6,8 @@ Use::
     for hit in kb.search("返品の送料は誰が払いますか", k=5, filter={"lang": "ja"}).hits:
         print(hit.rank, hit.title, hit.snippet)
 
+In a coroutine, ``await kb.asearch(…)``: what takes time has such a twin (:mod:`kbsearch.twins`).
+
 A :class:`KnowledgeBase` may be shared between threads. It answers from one snapshot, an immutable set of open parts;
 :meth:`KnowledgeBase.reload` puts a newer snapshot in its place, and questions under way finish on theirs.
 
@@ -14,45 +16,46 @@ Never: write anything; fetch more from the content than the page that is shown.
 
 from __future__ import annotations
 
-import difflib
-import itertools
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
-from kbsearch.errors import BadQuery, NotFound
+from kbsearch.disclosing import fill, parse_budget
+from kbsearch.errors import BadQuery, IndexCorrupt, NotFound
 from kbsearch.filters import DayLike, FilterLike, LanguagesLike, parse_day, parse_filter, parse_languages
+from kbsearch.forms import FORMS
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
+from kbsearch.opening import PageSource, contact_of, open_view, section_view
+from kbsearch.places import Guide, Place
+from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
-from kbsearch.results import Hit, PassageHit, Ranking, SearchResult, SectionView, Status
-from kbsearch.retrieve import Query, Ranked, RankedArticle, RankedRow, best_articles, prepare, reasons_of
+from kbsearch.results import Ranking, SearchResult, SectionView, Status
+from kbsearch.retrieve import Query, Ranked, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
-from kbsearch.snippet import DEFAULT_CHARS, make_snippet, note_sizes, says_notes
+from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
 from kbsearch.turns import Turns
-from kbsearch.units import wants_number, wants_rule
+from kbsearch.twins import Either, twin
 from kbsearch.versions import Choice, reader_of
+from kbsearch.views import LEVELS, level_number
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from kbsearch.forms import Form
     from kbsearch.learned import Models
-    from kbsearch.model import Article, Filter, PassageRow
+    from kbsearch.model import Article, Filter
     from kbsearch.procedures import Procedure
-    from kbsearch.quotes import Quotation
-    from kbsearch.results import Outcome, Reason
-    from kbsearch.snapshot import Asked
+    from kbsearch.results import Outcome
+    from kbsearch.views import Budget, LevelName, Related, View
 
 __all__ = ["KnowledgeBase"]
-
-_QUOTED_ROWS: Final = 3
-"""Passages of an article that a snippet is quoted from."""
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
 
@@ -73,14 +76,60 @@ class KnowledgeBase:
         self._reloading = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path | str = "indexes/help") -> KnowledgeBase:
-        """Open the current generation of an index.
+    def open_index(cls, path: Path | str = "indexes/help") -> KnowledgeBase:
+        """Open the current generation of an index. ``KnowledgeBase.open`` is the same.
 
         Raises
         ------
         IndexNotFound, IndexCorrupt, IndexIncompatible
         """
         return cls(path)
+
+    def open_handle(
+        self,
+        handle: str,
+        level: int | LevelName = 2,
+        *,
+        question: str | None = None,
+        form: Form = "markdown",
+        snippet_chars: int = DEFAULT_CHARS,
+        as_of: DayLike = None,
+    ) -> View:
+        """Show an article or a section at a level. ``kb.open`` is the same.
+
+        Parameters
+        ----------
+        handle
+            As a hit gives it: an article's id, or ``article#section``.
+        level
+            0 to 4, or its name: ``title``, ``snippet``, ``section``, ``article``, ``related``.
+        question
+            What the snippet of level 1 answers; without one it is how the section begins.
+        form
+            ``markdown``, ``text``, ``html``, ``ansi`` or ``speech``.
+        snippet_chars
+            Longest snippet in characters, 1 and up.
+        as_of
+            As in :meth:`article`.
+
+        Raises
+        ------
+        NotFound, BadQuery
+        """
+        number, day = level_number(level), parse_day(as_of) or today()
+        if number is None:
+            raise BadQuery(f"There is no level {level!r}. Known are 0 to 4, or: {', '.join(LEVELS)}.")
+        if form not in FORMS:
+            raise BadQuery(f"There is no form “{form}”. Known are: {', '.join(FORMS)}.")
+        _checked(question or "", 1, None, "hybrid", snippet_chars)
+        article, section, name, place = self._opened(handle, as_of)
+        snapshot = self.snapshot
+        with snapshot.generation.blamed():
+            view = open_view(snapshot, article, section, name, number, form, day, question, snippet_chars)
+            return replace(view, moved_from=place.moved_from)
+
+    open = Either(open_index, open_handle)  # of the class: an index; of what that gives: an article
+    aopen = Either(twin(open_index), twin(open_handle))
 
     def __repr__(self) -> str:
         counts = self.snapshot.generation.manifest["counts"]
@@ -117,6 +166,7 @@ class KnowledgeBase:
         explain: bool = False,
         prefer_lang: LanguagesLike = None,
         as_of: DayLike = None,
+        budget: int | str | Budget | None = None,
     ) -> SearchResult:
         """Answer a question with ranked articles, each in the version of the reader's language.
 
@@ -142,6 +192,10 @@ class KnowledgeBase:
         as_of
             Answer as on that day, a date or ISO text, instead of today: by ``valid_from`` and ``valid_until`` of the
             articles as they are in this index.
+        budget
+            Also fill so many characters with the answer: the result's ``disclosure``. A number, the name of a preset
+            (``voice``, ``sms``, ``chat``, ``web``, ``email``, ``llm``), or a :class:`kbsearch.views.Budget`, which may
+            count tokens. Give ``k`` as many articles as the budget is to be filled from.
 
         Returns
         -------
@@ -155,6 +209,7 @@ class KnowledgeBase:
         laps = Laps()
         where = _checked(question, k, filter, mode, snippet_chars)
         prefer, day = parse_languages(prefer_lang), parse_day(as_of) or today()
+        wanted = None if budget is None else parse_budget(budget)
         snapshot = self.snapshot
         with _TURNS, snapshot.generation.blamed():
             laps.begin()
@@ -167,10 +222,16 @@ class KnowledgeBase:
             models = self._models(mode) if explain else None
             reasons = {} if models is None else reasons_of(snapshot, models, query, where, day)
             laps.end("rank")
-            hits = _present(snapshot, query, ranked.articles, snippet_chars, reasons, choice, laps)
+            hits = present(snapshot, query, ranked.articles, snippet_chars, reasons, choice, laps)
+            disclosure = None
+            if wanted is not None:
+                source = PageSource(snapshot, query, ranked.articles, day)
+                lang = next(iter(choice.reader.languages), hits[0].lang if hits else "")
+                disclosure = fill(hits, outcome, confidence, lang, wanted, source)
+                laps.end("snippet")
         return SearchResult(
             query=question, hits=hits, outcome=outcome, confidence=confidence, understood=query.understood,
-            took_ms=laps.total, generation=snapshot.generation.name, stages=laps.stages,
+            took_ms=laps.total, generation=snapshot.generation.name, stages=laps.stages, disclosure=disclosure,
         )  # fmt: skip
 
     def ranking(
@@ -210,30 +271,50 @@ class KnowledgeBase:
         """The question as the legs see it: its terms and its vector."""
         return prepare(self.snapshot, question, mode)
 
-    def article(self, article_id: str, *, as_of: DayLike = None) -> Article:
-        """A served article with its sections.
+    def resolve(self, handle: str, *, as_of: DayLike = None) -> Place:
+        """Where a link leads that was made some time ago: a section or an article by its handle, or a former one.
+
+        Give :attr:`Hit.handle` to whoever keeps a link: it stays when lines are inserted, when the section moves and
+        when its heading is reworded.
 
         Raises
         ------
         NotFound
-            For an unknown id, and for an article that is a draft, archived, or not valid on the day, today.
+            When this never was a name here, and for an article that is a draft, archived, or not valid on the day.
         BadQuery
             For an ``as_of`` that is no day.
         """
         snapshot, day = self.snapshot, parse_day(as_of) or today()
         with snapshot.generation.blamed():
-            return replace(_served_article(snapshot, article_id, day), generation=snapshot.generation.name)
+            return Guide(snapshot.content, day).resolve(handle)
 
-    def section(self, section_id: str, *, as_of: DayLike = None) -> SectionView:
-        """A section by ``article#anchor``, with the sections below it: an exception under a sub-heading belongs to it.
-
-        The article's id alone is its lead, or its first section without one. ``as_of`` as in :meth:`article`.
+    def article(self, article_id: str, *, as_of: DayLike = None) -> Article:
+        """A served article with its sections, by its id or by one that it had before.
 
         Raises
         ------
-        NotFound, BadQuery
+        NotFound
+            For an unknown id, and for an article that is a draft, archived, or not valid on the day, today.
+        Gone
+            For one that was removed; a NotFound too.
+        BadQuery
+            For an ``as_of`` that is no day.
         """
-        return _section_view(*self._opened(section_id, as_of))
+        return self._article_at(self.resolve(article_id, as_of=as_of).live())
+
+    def section(self, section_id: str, *, as_of: DayLike = None) -> SectionView:
+        """A section by its handle, with the sections below it: an exception under a sub-heading belongs to it.
+
+        Any name that it had before leads to it too, and so does ``article#anchor`` as the page is now, unless that is
+        the handle of another section. The article's id alone is its lead, or its first section without one. ``as_of``
+        as in :meth:`article`.
+
+        Raises
+        ------
+        NotFound, Gone, BadQuery
+        """
+        article, number, handle, place = self._opened(section_id, as_of)
+        return section_view(article, number, handle, place.moved_from)
 
     def steps(self, handle: str, number: int = 1) -> Procedure:
         """The procedure of a section, or of an article, to be walked step by step.
@@ -241,33 +322,59 @@ class KnowledgeBase:
         Parameters
         ----------
         handle
-            ``article#anchor`` as in :meth:`section`; the article's id alone stands for the whole article.
+            As in :meth:`section`; the article's id alone stands for the whole article.
         number
             Which one where there are several, as ``others`` of the procedure counts them: 1 is the first.
 
         Raises
         ------
-        NotFound, NoSteps, BadQuery
+        NotFound, Gone, NoSteps, BadQuery
         """
         from kbsearch.markdown import procedure_of  # the parser, which a search does without
 
-        article, place = self._opened(handle)
-        return procedure_of(article, place if "#" in handle else None, number)
+        article, section, _, place = self._opened(handle)
+        return procedure_of(article, section if "#" in place.section_id else None, number)
 
-    def _opened(self, section_id: str, as_of: DayLike = None) -> tuple[Article, int]:
-        """Article and index of a section; 0 for the article's id alone."""
-        article_id, _, anchor = section_id.partition("#")
-        article = self.article(article_id, as_of=as_of)
-        for place, section in enumerate(article.sections):
-            if section.anchor == anchor or not anchor:
-                return article, place
-        known = [name_section(article.id, section.anchor) for section in article.sections]
-        raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
+    def _article_at(self, place: Place) -> Article:
+        snapshot = self.snapshot
+        article = snapshot.content.article_by_id(place.article_id)
+        if article is None:
+            raise IndexCorrupt(snapshot.generation.files.content, f"the article {place.article_id}", "none")
+        return replace(article, generation=snapshot.generation.name)
+
+    def _opened(self, handle: str, as_of: DayLike = None) -> tuple[Article, int, str, Place]:
+        """Article, index and handle of a section, and where it was found; the first for the article's id alone."""
+        place = self.resolve(handle, as_of=as_of).live()
+        article, anchor = self._article_at(place), place.section_id.partition("#")[2]
+        found = (n for n, section in enumerate(article.sections) if section.anchor == anchor or not anchor)
+        number = next(found, -1)
+        if number < 0:  # an article without any
+            raise NotFound(handle)
+        address = name_section(article.id, article.sections[number].anchor)
+        return article, number, self.snapshot.content.handles_by_address.get(address, address), place
+
+    def contact(self, lang: str = "", *, as_of: DayLike = None) -> Related | None:
+        """The article that says how to reach a person, for a hand-over: the one in this language, else any.
+
+        Its front matter says ``contact: true``. None where no article does. ``as_of`` as in :meth:`article`.
+        """
+        snapshot, day = self.snapshot, parse_day(as_of) or today()
+        with snapshot.generation.blamed():
+            return contact_of(snapshot, lang, day)
 
     def status(self) -> Status:
         """What the index holds."""
         with self.snapshot.generation.blamed():
             return _status(self.snapshot, str(self._store.root))
+
+    areload = twin(reload)
+    aresolve = twin(resolve)
+    asearch = twin(search)
+    aranking = twin(ranking)
+    aarticle = twin(article)
+    asection = twin(section)
+    asteps = twin(steps)
+    acontact = twin(contact)
 
 
 def _checked(
@@ -298,110 +405,12 @@ def _judged(snapshot: Snapshot, ranked: Ranked, mode: Mode) -> tuple[Outcome, fl
     return outcome_of(first, few), first
 
 
-def _present(
-    snapshot: Snapshot,
-    query: Query,
-    articles: Sequence[RankedArticle],
-    snippet_chars: int,
-    reasons: Mapping[int, tuple[Reason, ...]],
-    choice: Choice,
-    laps: Laps,
-) -> tuple[Hit, ...]:
-    """Fetch the page that is shown, in one go, and quote it."""
-    quoted = [[ranked.row for ranked in article.rows[:_QUOTED_ROWS]] for article in articles]
-    passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
-    laps.end("fetch")
-    quotations = _quotations(snapshot, query, articles, quoted, snippet_chars)
-    hits = []
-    for number, (article, quotation) in enumerate(zip(articles, quotations, strict=True), start=1):
-        ranked = article.rows[0]
-        best = passages[quotation.row if quotation.spans else ranked.row]
-        texts = {row: passages[row].text for row in quoted[number - 1]}
-        is_japanese = bool(snapshot.is_japanese[article.number])
-        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
-        shown = choice.shown(article.number)
-        hits.append(
-            Hit(
-                number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
-                article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.ranked_as, ()), **shown._asdict(),
-            )
-        )  # fmt: skip
-    laps.end("snippet")
-    return tuple(hits)
-
-
-def _quotations(
-    snapshot: Snapshot, query: Query, articles: Sequence[RankedArticle], rows: Sequence[Sequence[int]], limit: int
-) -> list[Quotation]:
-    """What is quoted of each article; notes have other lengths in other languages, so each language is asked alone."""
-    asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
-    wants = wants_number(query.text), wants_rule(query.text)
-    found: dict[int, Quotation] = {}
-    languages = snapshot.is_japanese[[article.number for article in articles]].tolist() if articles else []
-    for is_japanese in dict.fromkeys(languages):
-        places = [place for place, language in enumerate(languages) if language == is_japanese]
-        some = [rows[place] for place in places]
-        sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
-        quotations = snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, some, limit, sizes, wants)
-        found.update(zip(places, quotations, strict=True))
-    return [found[place] for place in range(len(articles))]
-
-
 def _choice(
     snapshot: Snapshot, prefer: tuple[str, ...], where: Filter, query: Query, day: dt.date, hidden: tuple[int, ...] = ()
 ) -> Choice:
     first = query.wordings[0]
     reader = reader_of(prefer, where, first.text, asks_japanese=first.asks_japanese)
     return Choice(snapshot, reader, where, day, hidden)
-
-
-def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
-    """The terms of all wordings: what is highlighted."""
-    words = dict.fromkeys(term for way in query.wordings for term in way.words)
-    grams = dict.fromkeys(term for way in query.wordings for term in way.grams)
-    first = query.wordings[0]
-    return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
-
-
-def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
-    shown = [(passages[ranked.row], ranked) for ranked in rows]
-    return tuple(
-        [
-            PassageHit(row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts)
-            for row, ranked in shown
-        ]
-    )
-
-
-def _section_view(article: Article, place: int) -> SectionView:
-    section = article.sections[place]
-    below = list(itertools.takewhile(lambda other: 0 < section.level < other.level, article.sections[place + 1 :]))
-    # Units of a list or a box stand inside the lines of their section; only what comes after them is added.
-    parts, last = [section.markdown], section.lines[1]
-    for other in below:
-        if other.lines[0] > last:
-            parts.append(other.markdown)
-            last = other.lines[1]
-    return SectionView(
-        name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
-        section.kind, "\n\n".join(parts), article.path, (section.lines[0], last),
-        generation=article.generation,
-    )  # fmt: skip
-
-
-def _served_article(snapshot: Snapshot, article_id: str, day: dt.date) -> Article:
-    article = snapshot.content.article_by_id(article_id)
-    if (
-        article is None
-        or article.status != "published"
-        or (article.valid_from is not None and day < article.valid_from)
-        or (article.valid_until is not None and day > article.valid_until)
-    ):
-        hidden = {snapshot.article_ids[number] for number in snapshot.out_of_date(day)}
-        served = [name for name in snapshot.content.served_ids() if name not in hidden]
-        raise NotFound(article_id, tuple(difflib.get_close_matches(article_id, served, n=3)))
-    return article
 
 
 def _status(snapshot: Snapshot, root: str) -> Status:
@@ -422,4 +431,5 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         fingerprints=manifest["fingerprints"],
         bytes=sum(size for size, _ in manifest["files"].values()),
         warnings=tuple(content.warnings()),
+        handles=manifest["handles"],
     )

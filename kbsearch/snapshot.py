@@ -145,6 +145,11 @@ class Snapshot:
         return self.content.article_ids()
 
     @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Number of each article by id."""
+        return {name: number for number, name in enumerate(self.article_ids) if name}
+
+    @cached_property
     def encoder(self) -> Encoder:
         """The encoder that the index was built with."""
         encoder = load_encoder(self.generation.manifest["encoder"]["name"])

@@ -59,7 +59,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     quotation
         What is quoted.
     texts
-        Plain text of each row that it is from.
+        Plain text of each row that it may be from, in the order in which a piece counts them.
     limit
         At most so many characters, ellipses and notes included; at least 1.
     is_japanese
@@ -72,6 +72,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     """
     line, marks = "", list[tuple[int, int]]()
     ellipsis = _ELLIPSIS if limit > 2 * len(_ELLIPSIS) else ""
+    places = {row: place for place, row in enumerate(texts)}
     pieces: list[Piece] = []
     for span in quotation.spans:
         text = texts[span.row]
@@ -86,7 +87,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
         line += ellipsis if span.cut_before else ""
         marks += [(first + len(line), last + len(line)) for first, last in moved]
         line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(span.row, start, end, tuple(own)))
+        pieces.append(Piece(places[span.row], start, end, tuple(own), text[start:end]))
     notes = _notes(quotation)
     said = _said(notes, limit - len(line), is_japanese=is_japanese)
     line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""

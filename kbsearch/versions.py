@@ -153,7 +153,7 @@ class Choice:
     def __init__(
         self, snapshot: Snapshot, reader: Reader, where: Filter, day: dt.date, without: tuple[int, ...] = ()
     ) -> None:
-        self._snapshot, self._reader, self._where = snapshot, reader, where
+        self._snapshot, self.reader, self._where = snapshot, reader, where
         self._out_of_date, self._without = snapshot.out_of_date(day), without
         self._served: dict[int, list[Head]] = {}  # by group
 
@@ -198,7 +198,7 @@ class Choice:
             return at >= 0, float(merits[at]) if at >= 0 else 0.0, -head.number
 
         fitting = (
-            [head for head in heads if self._reader.reads(language, head.lang)] for language in self._reader.languages
+            [head for head in heads if self.reader.reads(language, head.lang)] for language in self.reader.languages
         )
         chosen = max(next(filter(None, fitting), heads), key=merit).number
         return Chosen(chosen, places[chosen], ranked_at)
@@ -208,7 +208,7 @@ class Choice:
         heads = self._heads(number)
         head = next(head for head in heads if head.number == number)
         others = tuple(OtherVersion(other.lang, other.id, other.title) for other in heads if other is not head)
-        return Shown(head.lang, others, self._reader.lacks(head.lang), head.updated, self._stale_since(head))
+        return Shown(head.lang, others, self.reader.lacks(head.lang), head.updated, self._stale_since(head))
 
     def _heads(self, number: int) -> list[Head]:
         """Versions of an article that may answer, itself included."""

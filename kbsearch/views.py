@@ -16,9 +16,15 @@ Frozen and plain, each with a ``to_dict`` as ``schema.json`` describes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from kbsearch.display import brief, disclosure_html, disclosure_line, view_html, view_line
+from kbsearch.model import JSON_VERSION
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kbsearch.forms import Form
     from kbsearch.model import Lines
 
@@ -27,17 +33,20 @@ __all__ = [
     "PRESETS",
     "Budget",
     "Cost",
+    "Disclosed",
     "Disclosure",
     "Level",
-    "Part",
+    "LevelName",
     "Preset",
     "Related",
     "View",
     "level_number",
+    "levels_of",
 ]
 
 LEVELS: Final = ("title", "snippet", "section", "article", "related")
 
+LevelName = Literal["title", "snippet", "section", "article", "related"]
 Preset = Literal["voice", "sms", "chat", "web", "email", "llm"]
 Unit = Literal["characters", "tokens"]
 
@@ -62,6 +71,11 @@ class Level(NamedTuple):
     level: int
     cost: Cost
     adds: Cost | None
+
+    def __repr__(self) -> str:
+        more = "" if self.adds is None else f", the next {self.adds.characters:+,}"
+        said = f"{self.cost.characters:,} characters, {self.cost.tokens:,} tokens"
+        return f"<Level {self.level} {self.name}: {said}{more}>"
 
     @property
     def name(self) -> str:
@@ -132,11 +146,17 @@ class View:
     contact: Related | None
     generation: str
 
+    def __repr__(self) -> str:
+        return view_line(self)
+
+    def _repr_html_(self) -> str:
+        return view_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         plain = ("handle", "level", "form", "article_id", "section_id", "title", "category", "heading", "lang", "text")
         return {
-            "version": 1,
+            "version": JSON_VERSION,
             **{name: getattr(self, name) for name in plain},
             "cost": self.cost.to_dict(),
             "levels": [level.to_dict() for level in self.levels],
@@ -172,7 +192,7 @@ class Budget:
     deepest: int = 3
 
 
-PRESETS: Final[dict[Preset, Budget]] = {
+PRESETS: Final[dict[str, Budget]] = {
     "voice": Budget(160, "characters", "speech", 1, 1),
     "sms": Budget(140, "characters", "text", 1, 1),
     "chat": Budget(600, "characters", "markdown", 3, 2),
@@ -182,7 +202,7 @@ PRESETS: Final[dict[Preset, Budget]] = {
 }
 
 
-class Part(NamedTuple):
+class Disclosed(NamedTuple):
     """What a disclosure says of one article: its text in the form of the disclosure, and what that costs."""
 
     handle: str
@@ -191,6 +211,9 @@ class Part(NamedTuple):
     level: int
     text: str
     cost: Cost
+
+    def __repr__(self) -> str:
+        return f"<Disclosed {brief(self.handle, 80)}: level {self.level}, {self.cost.characters:,} characters>"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -216,9 +239,15 @@ class Disclosure:
 
     budget: Budget
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[Disclosed, ...]
     cost: Cost
     left_out: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return disclosure_line(self)
+
+    def _repr_html_(self) -> str:
+        return disclosure_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -229,6 +258,12 @@ class Disclosure:
             "cost": self.cost.to_dict(),
             "left_out": list(self.left_out),
         }
+
+
+def levels_of(costs: Sequence[Cost]) -> tuple[Level, ...]:
+    """The levels by their costs, from the title on."""
+    adds = [*(after - before for before, after in pairwise(costs)), None]
+    return tuple([Level(number, cost, more) for number, (cost, more) in enumerate(zip(costs, adds, strict=True))])
 
 
 def level_number(level: int | str) -> int | None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kbsearch.cli.output import PIPED_WIDTH, print_json, print_lines, show
+from kbsearch.cli.output import PIPED_WIDTH, print_json, print_lines, say, show
 from kbsearch.config import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ def answer_question(
     result = kb.search(question, filter=given, mode=mode, **options)  # type: ignore[arg-type]
     if as_json:
         print_json(result.to_dict())
+        return
+    if result.disclosure is not None:
+        print_lines(result.disclosure.text)
+        used, budget = result.disclosure.cost, result.disclosure.budget
+        spent = used.characters if budget.unit == "characters" else used.tokens
+        left = f", {len(result.disclosure.left_out)} left out" if result.disclosure.left_out else ""
+        say(f"{spent:,} of {budget.amount:,} {budget.unit} · {len(result.disclosure.parts)} shown{left}")
         return
     from kbsearch import render
 

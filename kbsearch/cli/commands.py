@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from kbsearch.cli.answering import answer_question, open_index, settle
-from kbsearch.cli.output import print_json, say, show
+from kbsearch.cli.output import print_json, print_lines, say, show
 from kbsearch.errors import BadQuery
 from kbsearch.filters import parse_day, parse_languages
+from kbsearch.labels import costs_line
+from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +45,16 @@ class ModeName(StrEnum):
     hybrid = "hybrid"
     lexical = "lexical"
     dense = "dense"
+
+
+class FormName(StrEnum):
+    """Those of ``forms.FORMS``."""
+
+    markdown = "markdown"
+    text = "text"
+    html = "html"
+    ansi = "ansi"
+    speech = "speech"
 
 
 class RankingName(StrEnum):
@@ -93,12 +105,21 @@ def build(
             help="File of words that mean the same.  [default: synonyms.txt of the folder]", show_default=False
         ),
     ] = None,
+    sentences: Annotated[
+        bool | None,
+        typer.Option(
+            "--sentences/--no-sentences",
+            help="Encode every sentence, so that snippets are chosen by meaning; takes as long as the passages do.  "
+            "[default: up to 200,000 passages]",
+            show_default=False,
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
+    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms, sentences=sentences)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -112,6 +133,7 @@ def build(
             weights=settings.weights,
             languages=settings.languages,
             synonyms=settings.synonyms,
+            sentences=settings.sentences,
             progress=progress,
         )
     if as_json:
@@ -154,6 +176,14 @@ def search(
     as_of: AsOfOption = None,
     mode: Annotated[ModeName, typer.Option(help="Both legs, or one alone.")] = ModeName.hybrid,
     snippet_chars: Annotated[int, typer.Option(min=1, help="Longest snippet, in characters.")] = 160,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Print an answer of at most so many characters: 1200, “8000 tokens”, or voice, sms, chat, web, email, "
+            "llm.",
+            show_default=False,
+        ),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what each feature adds to a score.")] = False,  # noqa: FBT002
     queries: Annotated[
         Path | None,
@@ -173,7 +203,7 @@ def search(
     given = {name: values or () for name, values in named.items()}
     options: dict[str, Any] = {
         "k": k, "mode": mode.value, "snippet_chars": snippet_chars, "explain": explain,
-        "prefer_lang": list(prefer_lang or ()), "as_of": as_of,
+        "prefer_lang": list(prefer_lang or ()), "as_of": as_of, "budget": budget,
     }  # fmt: skip
     if question is not None:
         answer_question(question, index=index, given=given, as_json=as_json, **options)
@@ -189,12 +219,33 @@ def search(
 def show_article(
     section: Annotated[str, typer.Argument(metavar="ARTICLE[#SECTION]", help="As search prints it.")],
     index: IndexOption = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="0 title, 1 snippet, 2 section, 3 article, 4 related; or the word.", show_default=False),
+    ] = None,
+    form: Annotated[FormName, typer.Option(help="With --level: how to write it.")] = FormName.markdown,
+    question: Annotated[
+        str | None, typer.Option(help="With --level 1: what the snippet is to answer.", show_default=False)
+    ] = None,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Show an article, or one section of it."""
+    """Show an article or one section of it, as much as a level says."""
     kb = open_index(index)
-    if "#" in section:
+    if level is not None:
+        opened = kb.open_handle(section, level, question=question, form=form.value, as_of=as_of)  # type: ignore[arg-type]
+        if as_json:
+            print_json(opened.to_dict())
+        else:
+            print_lines(opened.text)
+            say(costs_line(opened))
+        return
+    place = kb.resolve(section, as_of=as_of).live()
+    if place.moved_from is not None:
+        say(f"note: “{place.moved_from}” is now “{place.handle}”")
+    for before in place.successors:
+        say(f"note: before {place.since} “{section}” was another article, now “{before.handle}”")
+    if "#" in place.section_id:
         view = kb.section(section, as_of=as_of)
         if as_json:
             print_json(view.to_dict())
@@ -207,7 +258,8 @@ def show_article(
     if as_json:
         from kbsearch.results import article_to_dict
 
-        print_json(article_to_dict(article))
+        handles = kb.snapshot.content.handles_by_address
+        print_json(article_to_dict(article, handles) | {"moved_from": place.moved_from})
     else:
         from kbsearch import render
 
@@ -228,7 +280,7 @@ def steps(
     """Walk a procedure step by step; into a pipe, print all of it."""
     found = open_index(index).steps(handle, procedure)
     if as_json:
-        print_json({"version": 1, **found.step(step).to_dict()} if step else found.to_dict())
+        print_json({"version": JSON_VERSION, **found.step(step).to_dict()} if step else found.to_dict())
         return
     from kbsearch import walkthrough
 
@@ -277,7 +329,7 @@ def verify(
     if damage:
         raise typer.Exit(damage[0].exit_code)
     found: dict[str, Any] = {
-        "version": 1,
+        "version": JSON_VERSION,
         "generation": kb.generation,
         "files": len(kb.snapshot.generation.manifest["files"]),
     }
@@ -373,6 +425,14 @@ def evaluate(
         say(f"failed: {reason}")
     if failed:
         raise typer.Exit(EXIT_UNDER)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what --json prints."""
+    from kbsearch.contract import schema_text
+
+    print_lines(schema_text())
 
 
 @app.command()

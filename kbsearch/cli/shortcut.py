@@ -31,7 +31,7 @@ def read_search(arguments: list[str]) -> dict[str, Any] | None:
         return None
     lists: dict[str, list[str]] = {name: [] for name in _LISTS.values()}
     asked: dict[str, Any] = {
-        "index": None, "k": 5, "mode": "hybrid", "snippet_chars": 160, "explain": False, "as_of": None,
+        "index": None, "k": 5, "mode": "hybrid", "snippet_chars": 160, "explain": False, "as_of": None, "budget": None,
         "as_json": False,
     }  # fmt: skip
     questions = []
@@ -62,7 +62,8 @@ def _read_option(name: str, value: str) -> dict[str, Any] | None:
         return {"mode": value}
     if name in {"-i", "--index"} and _is_readable(value):
         return {"index": Path(value)}
-    return {"as_of": value} if name == "--as-of" else None
+    texts = {"--as-of": "as_of", "--budget": "budget"}
+    return {texts[name]: value} if name in texts else None
 
 
 def _is_plain(argument: str) -> bool:

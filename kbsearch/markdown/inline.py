@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["rows_of", "text_of", "tidy"]
 
 _INVISIBLE = {"script", "style"}
+_BREAKS = {"softbreak": "\r", "hardbreak": "\n\r"}
 _ADDRESSES = ("http://", "https://", "mailto:", "tel:")
 # Characters without a shape of their own, and controls that no reader sees.
 _UNSEEN = {ord(char): "" for char in "\u200b\u200c\u200e\u200f\u2060\ufeff\u00ad"}
@@ -72,10 +73,8 @@ def _collect(
                 parts.append(tidy(child.content))
             case "code_inline":
                 parts.append(child.content)
-            case "softbreak":
-                parts.append("\r")
-            case "hardbreak":
-                parts.append("\n\r")
+            case "softbreak" | "hardbreak":
+                parts.append(_BREAKS[child.type])
             case "image":
                 _collect(child.children or (), parts, on_footnote)
             case "link_open" | "link_close" if spells_links:

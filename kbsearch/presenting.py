@@ -1,0 +1,125 @@
+"""Ranked articles → hits: what is shown of each, fetched in one go and quoted in one call a language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kbsearch.results import Hit, PassageHit
+from kbsearch.snippet import make_snippet, note_sizes, says_notes
+from kbsearch.units import wants_number, wants_rule
+from kbsearch.views import Cost, levels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kbsearch.laps import Laps
+    from kbsearch.model import PassageRow
+    from kbsearch.quotes import Quotation
+    from kbsearch.results import Reason, Snippet
+    from kbsearch.retrieve import Query, RankedArticle, RankedRow
+    from kbsearch.snapshot import Asked, Snapshot
+    from kbsearch.versions import Choice
+    from kbsearch.views import Level
+
+__all__ = ["QUOTED_ROWS", "level_costs", "present", "quote_rows"]
+
+QUOTED_ROWS: Final = 3
+"""Passages of an article that a snippet is quoted from."""
+
+_NOTE_TOKENS: Final = 8  # what the notes of a snippet take, or a little less
+
+
+def present(
+    snapshot: Snapshot,
+    query: Query,
+    articles: Sequence[RankedArticle],
+    snippet_chars: int,
+    reasons: Mapping[int, tuple[Reason, ...]],
+    choice: Choice,
+    laps: Laps,
+) -> tuple[Hit, ...]:
+    """Fetch the page that is shown, and quote it."""
+    quoted = [[ranked.row for ranked in article.rows[:QUOTED_ROWS]] for article in articles]
+    passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
+    laps.end("fetch")
+    quotations = _quotations(snapshot, query, [article.number for article in articles], quoted, snippet_chars)
+    hits = []
+    for number, (article, quotation) in enumerate(zip(articles, quotations, strict=True), start=1):
+        ranked = article.rows[0]
+        best = passages[quotation.row if quotation.spans else ranked.row]
+        texts = {row: passages[row].text for row in quoted[number - 1]}
+        is_japanese = bool(snapshot.is_japanese[article.number])
+        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
+        shown = choice.shown(article.number)
+        costs = level_costs(snapshot, article.number, best.section_size, _cost_of(snippet, quotation))
+        hits.append(
+            Hit(
+                number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
+                article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
+                reasons.get(article.ranked_as, ()), pieces=snippet.pieces, notes=snippet.notes, levels=costs,
+                handle=best.handle,
+                category=snapshot.content.heads_of([article.number])[article.number].category, **shown._asdict(),
+            )
+        )  # fmt: skip
+    laps.end("snippet")
+    return tuple(hits)
+
+
+def quote_rows(
+    snapshot: Snapshot, query: Query, number: int, rows: Mapping[int, str], limit: int
+) -> tuple[Snippet, Cost]:
+    """Quote some passages of one article, best first, in at most so many characters, and say what that costs."""
+    quotation = _quotations(snapshot, query, [number], [list(rows)], limit)[0]
+    snippet = make_snippet(quotation, rows, limit, is_japanese=bool(snapshot.is_japanese[number]))
+    return snippet, _cost_of(snippet, quotation)
+
+
+def level_costs(snapshot: Snapshot, number: int, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
+    """What each level of an article costs, its section being of that size."""
+    head = snapshot.content.heads_of([number])[number]
+    # Title and category as one line: "Category › Title".
+    title = Cost(len(head.title) + (len(head.category) + 3 if head.category else 0), head.title_tokens)
+    article, more = Cost(*head.size), Cost(*snapshot.parts.related[number, -2:].tolist())
+    related = Cost(article.characters + more.characters, article.tokens + more.tokens)
+    return levels_of((title, snippet, Cost(*section), article, related))
+
+
+def _cost_of(snippet: Snippet, quotation: Quotation) -> Cost:
+    return Cost(len(snippet.text), quotation.tokens + (_NOTE_TOKENS if snippet.notes else 0))
+
+
+def _quotations(
+    snapshot: Snapshot, query: Query, numbers: Sequence[int], rows: Sequence[Sequence[int]], limit: int
+) -> list[Quotation]:
+    """What is quoted of each article; notes have other lengths in other languages, so each language is asked alone."""
+    asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
+    wants = wants_number(query.text), wants_rule(query.text)
+    found: dict[int, Quotation] = {}
+    languages = snapshot.is_japanese[list(numbers)].tolist() if numbers else []
+    for is_japanese in dict.fromkeys(languages):
+        places = [place for place, language in enumerate(languages) if language == is_japanese]
+        some = [rows[place] for place in places]
+        sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
+        quotations = snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, some, limit, sizes, wants)
+        found.update(zip(places, quotations, strict=True))
+    return [found[place] for place in range(len(numbers))]
+
+
+def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
+    """The terms of all wordings: what is highlighted."""
+    words = dict.fromkeys(term for way in query.wordings for term in way.words)
+    grams = dict.fromkeys(term for way in query.wordings for term in way.grams)
+    first = query.wordings[0]
+    return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
+
+
+def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
+    shown = [(passages[ranked.row], ranked) for ranked in rows]
+    return tuple(
+        [
+            PassageHit(
+                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts, row.handle
+            )
+            for row, ranked in shown
+        ]
+    )
