@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
-from kbsearch.forms import render_line, speak
+from kbsearch.forms import reads_as_japanese, render_line, speak
 from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
 
@@ -120,7 +120,7 @@ class Snippet:
         """The snippet in a form; see :mod:`kbsearch.forms`."""
         if form == "speech":
             lines = [line for piece in self.pieces for line in piece.text.split("\n")]
-            return speak(lines, is_japanese=not self.text.isascii())
+            return speak(lines, is_japanese=reads_as_japanese(self.text))
         return render_line(self.text, self.marks, form)
 
 
