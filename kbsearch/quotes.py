@@ -63,6 +63,7 @@ _MOST_CHARS: Final = 1_000_000  # of a quotation; no article's best passages hav
 # Worth of a unit. Learned as a linear model of which units hold the answer, on articles/snippets.jsonl, one fold of
 # articles left out at a time; rounded, and kept where the answers in JSQuAD's paragraphs did not suffer.
 _WORDS: Final = 0.25  # for all of the question's words, by idf
+_WORDS_ALONE: Final = 1.0  # the same where there is no cosine, by the same measure
 _COSINE: Final = 1.1  # for a cosine one standard deviation of the corpus higher
 _RANK: Final = -0.07  # for each better passage of the article
 _BESIDE: Final = 0.15  # for standing beside what is shown
@@ -195,7 +196,8 @@ class QuoteIndex:
         self._folder, self._rows, self._delta = folder, rows, delta
         self._cosine = _COSINE / spread if spread > 0 else 0.0
         vectors = None
-        if (folder / "codes.npy").exists():
+        self._has_vectors = (folder / "codes.npy").exists()
+        if self._has_vectors:
             codes = map_sound_array(folder / "codes.npy", "int8 codes")
             if codes.shape[1:] != (dimension,) or codes.dtype != np.int8 or not codes.flags.c_contiguous:
                 wanted = f"int8 codes of {dimension} numbers"
@@ -239,8 +241,9 @@ class QuoteIndex:
             Whether the question asks for a number, and whether something can be done.
         """
         limit = min(limit, _MOST_CHARS)
+        words = _WORDS_ALONE if vector is None or not self._has_vectors else _WORDS
         how = structures.Quoting(
-            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, _WORDS, self._cosine,
+            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, words, self._cosine,
             _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
         )  # fmt: skip
         if self._delta is None:

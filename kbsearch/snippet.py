@@ -103,7 +103,7 @@ def _whole_characters(text: str, span: Quoted) -> tuple[int, int]:
         end -= 1
     while span.cut_after and start < end and text[end - 1].isspace():
         end -= 1
-    return start, end
+    return (start, end) if start < end else (span.start, min(span.end, len(text)))
 
 
 def _is_long(marked: str) -> bool:

@@ -113,7 +113,9 @@ _POINTING: Final = re.compile(
     r"|doing so|the (?:same|latter|former)|for example|because)\b)"
 )
 _LEADING: Final = re.compile(
-    r"[:：]$|^[^。]{0,24}(?:以下|次|下記)の[^。]{0,40}。?$|(?i:\b(?:as follows|following \w+)\.?$)"
+    r"[:：]$"
+    r"|^[^。]{0,24}(?:以下|下記|次(?!の(?:[日週月年回便]|営業|注文|更新|請求|配送|発送|お届け)))の[^。]{0,40}。?$"
+    r"|(?i:\b(?:as follows|following \w+)\.?$)"
 )
 _WARNING: Final = re.compile(
     r"(?:[-*・!！⚠\[【(（]\s*)*(?:(?:ご?注意|警告|危険|重要)(?:[:：】\])）!！。 ]|$)"

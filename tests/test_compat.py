@@ -30,6 +30,9 @@ SAMPLE = {
 }
 
 
+@pytest.mark.xfail(
+    FORMAT == 5, reason="format 5 still changes; then run this file and take this mark away", strict=True
+)
 def test_the_present_format_has_its_sample() -> None:
     assert [int(folder.name.rpartition("-")[2]) for folder in OLD] == list(range(1, FORMAT + 1))
 

@@ -11,7 +11,8 @@ import pytest
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt
 from kbsearch.journal import Journal
-from kbsearch.known import InFile, InMemory, Known
+from kbsearch.known import InCodes, InFile, InMemory, Known
+from kbsearch.quotes import QuoteWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,67 @@ def test_a_file_that_has_become_shorter_is_damage(tmp_path: Path) -> None:
     known = Known(DIMENSION, [matrix(file, 1, 2, 3)])
     file.write_bytes(file.read_bytes()[:-1])
     np.testing.assert_array_equal(known.stacked(keys_of(1, 2)), vectors_of(1, 2))
+    with pytest.raises(IndexCorrupt):
+        known.stacked(keys_of(3))
+
+
+def coded(folder: Path, *numbers: int) -> Path:
+    """The vectors of some sentences, as a build leaves them."""
+    writer = QuoteWriter(folder)
+    writer.close()
+    writer.write_vectors(keys_of(*numbers), [vectors_of(*numbers)], DIMENSION)
+    return folder
+
+
+def test_vectors_of_sentences_are_known_as_exactly_as_they_are_kept(tmp_path: Path) -> None:
+    codes = InCodes(coded(tmp_path / "quotes", 1, 2, 3), DIMENSION)
+    known = Known(DIMENSION, [InMemory(keys_of(2), vectors_of(2)), codes])
+    asked = (3, 2, 1, 3)
+    found = known.stacked(keys_of(*asked))
+    np.testing.assert_allclose(found, vectors_of(*asked), rtol=1 / 254)
+    np.testing.assert_array_equal(found[1], vectors_of(2)[0])  # of parts that know a key the first is asked
+    np.testing.assert_array_equal(found[0], found[3])
+    assert keys_of(4)[0] not in known
+
+
+def test_a_folder_without_vectors_of_sentences_knows_nothing(tmp_path: Path) -> None:
+    QuoteWriter(tmp_path / "quotes").close()
+    assert not InCodes(tmp_path / "quotes", DIMENSION).places
+    assert not InCodes(coded(tmp_path / "none"), DIMENSION).places
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("codes", np.zeros((2, DIMENSION), np.int8)),
+        ("codes", np.zeros((3, DIMENSION + 1), np.int8)),
+        ("codes", np.zeros((3, DIMENSION), np.uint8)),
+        ("codes", np.zeros((3, DIMENSION), np.int8, order="F")),
+        ("codes", np.zeros(3, np.int8)),
+        ("scales", np.zeros(2, np.float32)),
+        ("scales", np.zeros(3, np.float64)),
+        ("keys", np.zeros((2, 32), np.uint8)),
+        ("keys", np.zeros((3, 31), np.uint8)),
+        ("keys", np.zeros((3, 32), np.int8)),
+    ],
+)
+def test_columns_of_sentences_that_do_not_fit_each_other_are_damage(
+    tmp_path: Path, name: str, damaged: np.ndarray
+) -> None:
+    folder = coded(tmp_path / "quotes", 1, 2, 3)
+    np.save(folder / f"{name}.npy", damaged)
+    with pytest.raises(IndexCorrupt):
+        InCodes(folder, DIMENSION)
+    (folder / f"{name}.npy").write_bytes(b"nonsense")
+    with pytest.raises(IndexCorrupt):
+        InCodes(folder, DIMENSION)
+
+
+def test_codes_that_have_become_shorter_are_damage(tmp_path: Path) -> None:
+    folder = coded(tmp_path / "quotes", 1, 2, 3)
+    known = Known(DIMENSION, [InCodes(folder, DIMENSION)])
+    (folder / "codes.npy").write_bytes((folder / "codes.npy").read_bytes()[:-1])
+    known.stacked(keys_of(1, 2))
     with pytest.raises(IndexCorrupt):
         known.stacked(keys_of(3))
 

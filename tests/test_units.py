@@ -214,7 +214,7 @@ def test_the_question_again_is_known_by_its_words_and_by_its_place() -> None:
     ("question", "number", "rule"),
     [
         ("何日で届きますか", True, True), ("送料はいくら？", True, False), ("返品できますか？", False, True),
-        ("パスワードを忘れた", False, False), ("How long does it take?", True, False), ("Can I return it?", False, True),
+        ("パスワードを忘れた", False, False), ("How long is it?", True, False), ("Can I return it?", False, True),
         ("When do you open?", True, False), ("期限はありますか", True, True), ("my parcel is broken", False, False),
     ],
 )  # fmt: skip
