@@ -369,7 +369,7 @@ def test_a_snippet_keeps_its_promises(texts: list[str], question: str, limit: in
     assert all(left[1] < right[0] for left, right in pairwise(snippet.marks))
     assert sum(len(piece.marks) for piece in snippet.pieces) == len(snippet.marks)
     texts_of_marks = [shown[start:end] for start, end in snippet.marks]
-    places = [(piece.row, mark) for piece in snippet.pieces for mark in piece.marks]
+    places = [(piece.passage, mark) for piece in snippet.pieces for mark in piece.marks]
     assert texts_of_marks == [" ".join(texts[row][start:end].split()) for row, (start, end) in places]
     for start, end in snippet.marks:
         for inside, outside in ((shown[start], shown[start - 1 : start]), (shown[end - 1], shown[end : end + 1])):
@@ -422,15 +422,16 @@ def broken_promises(article: Quotable, snippet: Snippet, limit: int, rows: Seque
     wrong = [] if len(snippet.text) <= limit else ["longer than the limit"]
     shown: set[tuple[int, int]] = set()
     for piece in snippet.pieces:
+        row = list(article.texts)[piece.passage]
         inside = [
             (place, unit)
-            for place, unit in enumerate(article.units[piece.row])
+            for place, unit in enumerate(article.units[row])
             if unit.start < piece.end and piece.start < unit.end
         ]
         is_whole = inside[0][1].start == piece.start and inside[-1][1].end == piece.end
         is_long = len(snippet.pieces) == len(inside) == 1 and inside[0][1].end - inside[0][1].start > limit
         wrong += [] if is_whole or is_long else ["a broken unit"]
-        shown |= {(piece.row, place) for place, _ in inside}
+        shown |= {(row, place) for place, _ in inside}
     for place in shown:
         wrong += _unexplained(article, snippet, shown, place, limit - len(snippet.text))
     again = {(row, place) for row, place in shown if article.units[row][place].flags & AGAIN}
