@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import typer.main
 
-from kbsearch import errors, scaffold
+from kbsearch import errors, filters, forms, model, rank, results, scaffold, views
 from kbsearch.cli.commands import app
 from kbsearch.config import Settings
 from kbsearch.store import Files
@@ -30,6 +30,7 @@ __all__ = [
     "init_file",
     "presets",
     "settings",
+    "types",
 ]
 
 
@@ -105,6 +106,22 @@ def init_file() -> str:
     return f"```toml\n{scaffold._TOML}```"  # noqa: SLF001 - shown as it is
 
 
+def types() -> str:
+    """Names of types that stand in signatures."""
+    named = {
+        "DayLike": filters.DayLike, "FilterLike": filters.FilterLike, "Form": forms.Form,
+        "LanguagesLike": filters.LanguagesLike, "LevelName": views.LevelName, "Lines": model.Lines, "Mode": rank.Mode,
+        "Outcome": results.Outcome, "Preset": views.Preset, "Progress": model.Progress,
+    }  # fmt: skip
+    rows = [f"| `{name}` | `{_cell(_type_text(kind))}` |" for name, kind in named.items()]
+    return "\n".join(["| name | is |", "|---|---|", *rows])
+
+
+def _type_text(kind: object) -> str:
+    """A type as one would write it."""
+    return re.sub(r"\b(?:[a-z]+\.)+(?=[A-Za-z])", "", str(kind)).replace("NoneType", "None")
+
+
 def index_files() -> str:
     """The files of a generation, as the one module that knows them describes them."""
     files, rows = Files(Path()), []
@@ -139,4 +156,5 @@ TABLES: Final = {
     "init": init_file,
     "presets": presets,
     "settings": settings,
+    "types": types,
 }
