@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kbsearch.builder import build
+    from kbsearch.builder import abuild, build
+    from kbsearch.contract import schema
     from kbsearch.embed import load_encoder
     from kbsearch.errors import (
         ArticleError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         BadQuery,
         ConfigError,
         EncoderUnavailable,
+        Gone,
         IndexCorrupt,
         IndexIncompatible,
         IndexLocked,
@@ -34,20 +36,26 @@ if TYPE_CHECKING:
         NoSteps,
         NotFound,
     )
+    from kbsearch.forms import speak
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.places import Place, Successor
     from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import (
         BuildReport,
         Hit,
+        Note,
         OtherVersion,
         PassageHit,
+        Piece,
         Ranking,
         Reason,
         SearchResult,
         SectionView,
+        Snippet,
         Status,
     )
     from kbsearch.search import KnowledgeBase
+    from kbsearch.views import Budget, Cost, Disclosed, Disclosure, Level, Related, View
 
 __all__ = [
     "Article",
@@ -55,11 +63,16 @@ __all__ = [
     "ArticleWarning",
     "BackendUnavailable",
     "BadQuery",
+    "Budget",
     "BuildReport",
     "ConfigError",
+    "Cost",
+    "Disclosed",
+    "Disclosure",
     "Encoder",
     "EncoderUnavailable",
     "Filter",
+    "Gone",
     "Hit",
     "IndexCorrupt",
     "IndexIncompatible",
@@ -68,45 +81,63 @@ __all__ = [
     "IndexUnwritable",
     "KbSearchError",
     "KnowledgeBase",
+    "Level",
     "NativeMissing",
     "NoSteps",
     "NotFound",
+    "Note",
     "OtherVersion",
     "Part",
     "Passage",
     "PassageHit",
     "Picture",
+    "Piece",
+    "Place",
     "Procedure",
     "ProcedureRef",
     "Ranking",
     "Reason",
+    "Related",
     "SearchResult",
     "Section",
     "SectionView",
+    "Snippet",
     "Status",
     "Step",
+    "Successor",
+    "View",
     "Weights",
+    "abuild",
     "build",
     "load_encoder",
+    "schema",
+    "speak",
 ]
 
 _MODULES = {
-    "kbsearch.builder": ("build",),
+    "kbsearch.builder": ("abuild", "build"),
+    "kbsearch.contract": ("schema",),
     "kbsearch.embed": ("load_encoder",),
+    "kbsearch.forms": ("speak",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.places": ("Place", "Successor"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
         "BuildReport",
         "Hit",
+        "Note",
         "OtherVersion",
         "PassageHit",
+        "Piece",
         "Ranking",
         "Reason",
         "SearchResult",
         "SectionView",
+        "Snippet",
         "Status",
     ),
     "kbsearch.search": ("KnowledgeBase",),
+    "kbsearch.views": ("Budget", "Cost", "Disclosed", "Disclosure", "Level", "Related", "View"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

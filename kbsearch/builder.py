@@ -29,6 +29,8 @@ from kbsearch.delta import plan_delta
 from kbsearch.embed import DEFAULT, load_encoder
 from kbsearch.encoding import Encoding, encode_texts
 from kbsearch.errors import ArticleError, ConfigError, IndexCorrupt
+from kbsearch.handles import Record
+from kbsearch.inheritance import Heritage, find_heritage, page_of
 from kbsearch.journal import Journal
 from kbsearch.known import Known
 from kbsearch.learned import shipped_models
@@ -37,7 +39,7 @@ from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
 from kbsearch.quotes import QuoteWriter
-from kbsearch.related import write_related
+from kbsearch.related import Titled, write_related
 from kbsearch.results import BuildReport
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.snapshot import Snapshot
@@ -46,6 +48,7 @@ from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
+from kbsearch.twins import BUILDS, twin
 from kbsearch.units import VERSION as UNITS
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
 
     _Parse = Callable[[bytes, str], tuple[Article, tuple[ArticleWarning, ...]]]
 
-__all__ = ["build"]
+__all__ = ["abuild", "build"]
 
 TARGET_TOKENS: Final = 256
 """Passages are filled up to about so many tokens of the encoder, title and headings included."""
@@ -156,11 +159,15 @@ def build(
             if same and not published.generation.damage():
                 store.journal.unlink(missing_ok=True)
                 return _unchanged_report(store, published, names, clock)
-            done = None if same else job.amend(published, sources, digests, warnings)
+            touched = {*names["added"], *names["changed"], *names["removed"]}
+            done = None if same else job.amend(published, touched, sources, digests, warnings)
             if done is not None:
                 return _report(store, names, done, clock)
         previous = Previous() if full else load_previous(published, recipe)
         return _report(store, names, job.whole(previous, sources, digests, warnings), clock)
+
+
+abuild = twin(build, BUILDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +177,7 @@ class _Done:
     generation: str
     manifest: Mapping[str, Any]
     warnings: Sequence[ArticleWarning]
-    encoded: int
-    reused: int
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +205,8 @@ class _Job:
         with clock.stage("parse"):
             articles, found = _parse_all(sources, digests, previous, self.parse, tell)
             warnings = [*warnings, *found]
+        with clock.stage("follow"):
+            record = self._record(articles)
         # 3. Articles to rows; texts seen before keep their vectors, the others are encoded meanwhile.
         rows, journal = make_rows(articles), self._journal()
         known = Known(model.dimension, [journal.known, *previous.vectors])
@@ -209,7 +217,7 @@ class _Job:
             # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
-                write_texts(draft.files, written, digests, warnings, model.count_tokens)
+                write_texts(draft.files, written, digests, warnings, record, model.count_tokens)
                 draft.files.synonyms.write_text(json.dumps(self.rules, ensure_ascii=False), "utf-8")
                 counts, written = _counts(articles, rows), written.without_sources()
                 del articles
@@ -223,14 +231,15 @@ class _Job:
             tell("write", 0, 1)
             quotable.write_vectors(units, model.dimension)
             dense, statistics = write_dense(draft.files, written, known, model.dimension)
-            titles = map_vectors(draft.files.title_vectors)
             heads = [head_of(article) for article in written.articles]
-            write_related(draft.files.related, heads, titles, written.groups, 0, model.count_tokens)
+            titled = Titled(heads, map_vectors(draft.files.title_vectors), np.array(written.groups, np.int32))
+            write_related(draft.files.related, titled, model.count_tokens)
             manifest = {
                 "fingerprints": asdict(self.recipe),
                 "encoder": {"name": self.encoder, "dimension": model.dimension},
                 "counts": counts,
                 "dense": asdict(dense),
+                "handles": record.counts(),
                 **statistics,
             }
             tell("write", 1, 1)
@@ -238,23 +247,45 @@ class _Job:
         with clock.stage("calibrate"):
             manifest["calibration"] = self._calibrate(manifest, written, known, journal)
         # 7. The pointer over to it.
-        return self._publish(manifest, journal, warnings, encoding.new, reused)
+        return self._publish(manifest, journal, warnings, (encoding.new, encoding.more), reused)
+
+    def _record(self, articles: Sequence[Article]) -> Record:
+        """The names of the sections, from those of the newest generation that can be read."""
+        heritage = find_heritage(self.draft.store)
+        if heritage is None:
+            return Record()
+        paths = heritage.changed_paths(articles, self.recipe.parser)
+        pages = [page_of(article) for article in articles if article.path in paths]
+        return heritage.record_for(pages, paths, self.draft.name)
 
     def amend(
-        self, published: Published, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
+        self,
+        published: Published,
+        changed: set[str],
+        sources: Sequence[Source],
+        digests: dict[str, str],
+        warnings: list[ArticleWarning],
     ) -> _Done | None:
-        """What changed since the last whole build, beside that; None when a whole one is better."""
+        """What changed since the last whole build, beside that; None when a whole one is better.
+
+        ``changed`` are the files that are not what they were in the last build of all.
+        """
         try:
             with published.generation.blamed():
-                amended = self._amended(published, sources, digests, warnings)
+                amended = self._amended(published, changed, sources, digests, warnings)
         except IndexCorrupt:  # a whole build takes nothing over from it
             self.draft.clear()
             return None
         return None if amended is None else self._publish(*amended)
 
     def _amended(
-        self, published: Published, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
-    ) -> tuple[dict[str, Any], Journal, list[ArticleWarning], int, int] | None:
+        self,
+        published: Published,
+        changed: set[str],
+        sources: Sequence[Source],
+        digests: dict[str, str],
+        warnings: list[ArticleWarning],
+    ) -> tuple[dict[str, Any], Journal, list[ArticleWarning], tuple[int, int], int] | None:
         draft, clock, tell = self.draft, self.clock, self.tell
         with clock.stage("compare"):
             plan = plan_delta(published, digests)
@@ -267,25 +298,29 @@ class _Job:
             checked = plan.check(articles, [*warnings, *found])
         if checked is None:
             return None
-        journal, new = self._journal(), [0, 0]
+        with clock.stage("follow"):
+            heritage = Heritage(published.content, Record(published.content.record()))
+            record = heritage.record_for(plan.pages(articles, changed), changed, draft.name)
+        journal, new = self._journal(), (0, 0)
 
         def encode(texts: Mapping[str, str], rows: Sequence[Row]) -> Known:
+            nonlocal new
             files, dimension = draft.files.delta, self.model.dimension
             with clock.stage("encode"):
                 vectors = plan.vectors()
                 known = Known(dimension, [journal.known, *vectors])
                 units = Known(dimension, [journal.known, *vectors, *published.unit_vectors()])
                 quotable = self._quotable(rows, articles, files, published.files_of_base)
-                new[0] = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
+                new = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
                 quotable.write_vectors(units, dimension)
             return known
 
         with clock.stage("write"):
             files = draft.build_on(published.generation)
             manifest = plan.write(
-                files, articles, self.weights, digests, checked, encode, self.model.count_tokens, tell
+                files, articles, self.weights, digests, checked, record, encode, self.model.count_tokens, tell
             )
-        return manifest, journal, checked, new[0], manifest["counts"]["passages"] - new[0]
+        return manifest, journal, checked, new, manifest["counts"]["passages"] - new[0]
 
     def _quotable(
         self, rows: Sequence[Row], articles: Sequence[Article], files: Files, base: Files | None = None
@@ -301,12 +336,17 @@ class _Job:
         return Journal(self.draft.journal, self.model.fingerprint, self.model.dimension)
 
     def _publish(
-        self, manifest: dict[str, Any], journal: Journal, warnings: list[ArticleWarning], encoded: int, reused: int
+        self,
+        manifest: dict[str, Any],
+        journal: Journal,
+        warnings: list[ArticleWarning],
+        encoded: tuple[int, int],
+        reused: int,
     ) -> _Done:
         with self.clock.stage("publish"):
             generation = self.draft.publish(manifest)
             journal.discard()
-        return _Done(generation, manifest, warnings, encoded, reused)
+        return _Done(generation, manifest, warnings, {"encoded": encoded[0], "reused": reused, "sentences": encoded[1]})
 
     def _calibrate(
         self,
@@ -338,8 +378,8 @@ def _report(store: Store, names: dict[str, tuple[str, ...]], done: _Done, clock:
     return BuildReport(
         index=str(store.root), generation=done.generation, published=True, **names,
         warnings=sorted_warnings(done.warnings),
-        counts={**done.manifest["counts"], "encoded": done.encoded, "reused": done.reused},
-        calibration=done.manifest["calibration"], timings=clock.done(),
+        counts={**done.manifest["counts"], **done.counts},
+        calibration=done.manifest["calibration"], timings=clock.done(), handles=done.manifest["handles"],
     )  # fmt: skip
 
 
@@ -411,11 +451,11 @@ def _unchanged_report(
     store: Store, published: Published, names: dict[str, tuple[str, ...]], clock: _Clock
 ) -> BuildReport:
     manifest = published.manifest
-    counts = {**manifest["counts"], "encoded": 0, "reused": manifest["counts"]["passages"]}
+    counts = {**manifest["counts"], "encoded": 0, "reused": manifest["counts"]["passages"], "sentences": 0}
     return BuildReport(
         index=str(store.root), generation=published.generation.name, published=False, **names,
         warnings=sorted_warnings(published.warnings), counts=counts, calibration=manifest["calibration"],
-        timings=clock.done(),
+        timings=clock.done(), handles=manifest["handles"],
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 ``kbsearch.toml`` is looked for in the working folder and upward. Paths in it are relative to the file; paths in
 options and the environment (``KBSEARCH_ARTICLES``, ``KBSEARCH_INDEX``, ``KBSEARCH_ENCODER``, ``KBSEARCH_LANGUAGES``,
-``KBSEARCH_SYNONYMS``, ``KBSEARCH_WEIGHTS``) to the working folder.
+``KBSEARCH_SYNONYMS``, ``KBSEARCH_SENTENCES``, ``KBSEARCH_WEIGHTS``) to the working folder.
 
 Never: read this from the library. A developer passes values; only the command line has a working folder.
 """
@@ -24,7 +24,8 @@ __all__ = ["FILE_NAME", "Settings", "load_settings"]
 
 FILE_NAME: Final = "kbsearch.toml"
 
-_KEYS: Final = ("articles", "index", "encoder", "languages", "synonyms", "weights")
+_KEYS: Final = ("articles", "index", "encoder", "languages", "synonyms", "sentences", "weights")
+_YES_OR_NO: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_WEIGHT: Final = 20
 
 
@@ -37,6 +38,7 @@ class Settings:
     encoder: str = "e5-small"
     languages: tuple[str, ...] = ()
     synonyms: Path | None = None
+    sentences: bool | None = None
     weights: Weights = field(default_factory=Weights)
     file: Path | None = None
 
@@ -82,6 +84,10 @@ def _from_file(file: Path) -> dict[str, Any]:
             values[name] = table[name] if name == "encoder" else file.parent / table[name]
     if "languages" in table:
         values["languages"] = _languages(file, table["languages"])
+    if "sentences" in table:
+        if not isinstance(table["sentences"], bool):
+            raise ConfigError(file, f"sentences must be true or false, not {table['sentences']!r}")
+        values["sentences"] = table["sentences"]
     if "weights" in table:
         values["weights"] = _weights(file, table["weights"])
     return values
@@ -98,6 +104,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             values[name] = Path(text)
         elif name == "encoder":
             values[name] = text
+        elif name == "sentences":
+            if text.lower() not in _YES_OR_NO:
+                raise ConfigError(source, f"sentences must be true or false, not “{text}”")
+            values[name] = _YES_OR_NO[text.lower()]
         elif name == "languages":
             values[name] = _languages(source, text.replace(",", " ").split())
         else:

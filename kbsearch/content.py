@@ -17,12 +17,13 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.excerpts import JOINT, excerpt
+from kbsearch.handles import Entry, name_section
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
 from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
@@ -57,6 +58,10 @@ _HEADS: Final = (
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
+CREATE TABLE handles (
+    handle TEXT PRIMARY KEY, article TEXT, anchor TEXT, successors TEXT NOT NULL, moved INTEGER NOT NULL,
+    since TEXT NOT NULL, title TEXT NOT NULL, heading TEXT NOT NULL, sketch BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX handles_in_use ON handles (article, anchor, handle) WHERE article IS NOT NULL;
 CREATE TABLE articles (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
     lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
@@ -80,12 +85,13 @@ CREATE TABLE removed_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 # With a delta, what every query sees under the names of the tables: both, but what the delta takes away. The warnings
-# are all in the delta.
+# and the record of handles are all in the delta.
 _VIEWS: Final = """
 CREATE TEMP VIEW files AS
     SELECT * FROM main.files WHERE path NOT IN (SELECT path FROM delta.removed_files) UNION ALL
     SELECT * FROM delta.files;
 CREATE TEMP VIEW warnings AS SELECT * FROM delta.warnings;
+CREATE TEMP VIEW handles AS SELECT * FROM delta.handles;
 """
 _VIEW: Final = """
 CREATE TEMP VIEW {table} AS
@@ -163,10 +169,12 @@ def write_content(
     warnings: Iterable[ArticleWarning],
     amended: Amended | None = None,
     count_tokens: Callable[[str], int] = len,
+    record: Iterable[Entry] = (),
 ) -> None:
     """Write a new content file. Rows are numbered as they come, from 0 or behind what is amended; articles likewise.
 
-    ``count_tokens`` says what showing something costs; see :mod:`kbsearch.views`.
+    ``count_tokens`` says what showing something costs; see :mod:`kbsearch.views`. ``record`` is that of the whole
+    knowledge base, also beside what is amended.
 
     Raises
     ------
@@ -187,6 +195,7 @@ def write_content(
             "INSERT INTO warnings VALUES (?, ?, ?, ?, ?)",
             ((w.path, w.line, w.code, w.message, int(w.fatal)) for w in warnings),
         )
+        connection.executemany("INSERT INTO handles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_entry_values, record))
         amended = amended or Amended()
         sizes: list[list[tuple[int, int]]] = []
         for number, article in enumerate(articles, start=amended.first_article):
@@ -203,6 +212,14 @@ def write_content(
         raise OSError(f"{file.name}: {error}") from error
     finally:
         connection.close()
+
+
+def _entry_values(entry: Entry) -> tuple[object, ...]:
+    article, anchor = entry.address or (None, None)
+    return (
+        entry.handle, article, anchor, _json(entry.successors), int(entry.moved), entry.since, entry.title,
+        entry.heading, entry.sketch,
+    )  # fmt: skip
 
 
 def _passage_values(
@@ -235,7 +252,7 @@ def _write_article(
             *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
             article.translation_of, _json(article.meta), count_tokens(article.title),
-            len(article.markdown), count_tokens(article.markdown),
+            len(article.markdown.strip("\n")), count_tokens(article.markdown.strip("\n")),
         ),
     )  # fmt: skip
     connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))
@@ -332,6 +349,12 @@ class Content:
             if not today or ((first is None or first <= today) and (last is None or today <= last))
         ]
 
+    def is_served(self, article_id: str, day: dt.date) -> bool:
+        """Whether an article is published, and valid on a day."""
+        sql = "SELECT 1 FROM articles WHERE id = ? AND status = 'published'"
+        valid = "COALESCE(valid_from, '') <= ? AND COALESCE(valid_until, '9999-12-31') >= ?"
+        return bool(self._all(f"{sql} AND {valid}", article_id, day.isoformat(), day.isoformat()))
+
     def validity(self) -> list[tuple[int, str | None, str | None]]:
         """(number, first day, last day) of the published articles that have either."""
         return self._all(
@@ -379,6 +402,7 @@ class Content:
             [int(row) for row in rows],
         )
         heads = self.heads_of({article for _, article, *_ in found})
+        handles = self.handles_by_address
         shown: dict[int, PassageRow] = {}
         with self._as_corrupt():
             for row, article, anchor, headings, text, first, last, *size in found:
@@ -386,7 +410,7 @@ class Content:
                 section_id = name_section(head.id, anchor)
                 shown[row] = PassageRow(
                     row, article, head.id, head.path, head.title, section_id, _headings(headings), text, (first, last),
-                    (size[0], size[1]),
+                    (size[0], size[1]), handles.get(section_id, section_id),
                 )  # fmt: skip
         if missing := set(map(int, rows)) - shown.keys():
             raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
@@ -431,6 +455,72 @@ class Content:
         rows = self._all("SELECT path, line, code, message, fatal FROM warnings ORDER BY path, line, code, message")
         return [ArticleWarning(path, line, code, message, bool(fatal)) for path, line, code, message, fatal in rows]
 
+    def record(self) -> list[Entry]:
+        """What is known of names of sections; see :mod:`kbsearch.handles`."""
+        return self._entries(self._all("SELECT * FROM handles ORDER BY handle"))
+
+    def entry(self, handle: str) -> Entry | None:
+        """The same of one name."""
+        found = self._entries(self._all("SELECT * FROM handles WHERE handle = ?", handle)) if _is_text(handle) else []
+        return found[0] if found else None
+
+    @cached_property
+    def handles_by_address(self) -> dict[str, str]:
+        """Handles of the sections that have another one than their address; a small part of all."""
+        found = self._all("SELECT article, anchor, handle FROM handles WHERE article IS NOT NULL AND anchor <> ''")
+        return {name_section(article, anchor): handle for article, anchor, handle in found}
+
+    def heading_at(self, article_id: str, anchor: str) -> tuple[str, str] | None:
+        """Title and heading of a section, or of the article for the anchor ``""``; None where there is none."""
+        if not (_is_text(article_id) and _is_text(anchor)):
+            return None
+        sql = "SELECT a.title, s.heading FROM articles a JOIN sections s ON s.article = a.number WHERE a.id = ?"
+        found = (
+            self._all(f"{sql} AND s.anchor = ?", article_id, anchor)
+            if anchor
+            else self._all("SELECT title, '' FROM articles WHERE id = ?", article_id)
+        )
+        return tuple(found[0]) if found else None
+
+    def _entries(self, rows: list[Any]) -> list[Entry]:
+        with self._as_corrupt():
+            return [
+                Entry(
+                    handle, None if article is None else (article, anchor),
+                    tuple((name, float(share)) for name, share in json.loads(successors)),
+                    bool(moved), since, title, heading, sketch,
+                )
+                for handle, article, anchor, successors, moved, since, title, heading, sketch in rows
+            ]  # fmt: skip
+
+    def versions(self) -> list[tuple[str, str, str]]:
+        """(path, id, SHA-256) of every article."""
+        return self._all("SELECT path, id, sha256 FROM articles ORDER BY path")
+
+    def pages(self, paths: Collection[str] | None = None) -> Iterator[tuple[str, str, str, tuple[Section, ...]]]:
+        """(id, path, title, sections) of the articles of some files, or of all, in order of path."""
+        found = self._all("SELECT number, id, path, title FROM articles ORDER BY path")
+        for number, article_id, path, title in found:
+            if paths is None or path in paths:
+                yield article_id, path, title, self._sections(number)
+
+    def _sections(self, number: int) -> tuple[Section, ...]:
+        sql = "SELECT anchor, heading, headings, level, kind, first, last, markdown FROM sections WHERE article = ?"
+        rows = self._all(f"{sql} ORDER BY ordinal", number)
+        with self._as_corrupt():
+            return tuple(
+                Section(anchor, heading, tuple(json.loads(headings)), level, kind, (first, last), markdown)
+                for anchor, heading, headings, level, kind, first, last, markdown in rows
+            )
+
+    def sections_saying(self, markdown: Collection[str]) -> Iterator[tuple[str, str, str]]:
+        """(id of the article, anchor, Markdown) of the sections whose source is one of some. Reads all of them."""
+        sql = "SELECT a.id, s.anchor, s.markdown FROM sections s JOIN articles a ON a.number = s.article"
+        with self._as_corrupt():
+            for article_id, anchor, text in self._connection().execute(f"{sql} ORDER BY a.number, s.ordinal"):
+                if text in markdown:
+                    yield article_id, anchor, text
+
     def check(self) -> None:
         """Let SQLite look at every page."""
         if (answer := self._all("PRAGMA integrity_check")[0][0]) != "ok":
@@ -442,27 +532,22 @@ class Content:
             article_id, path, sha256, title, lang, kind, category, tags, aliases, audience, product, version, status,
             *dates, source, meta, _title_tokens, _chars, _tokens, text,
         ) = values  # fmt: skip
-        sections = self._all("SELECT * FROM sections WHERE article = ? ORDER BY ordinal", number)
+        sections = self._sections(int(str(number)))
         passages = self._all(
             "SELECT section, text, first, last FROM passages WHERE article = ? AND alias = '' ORDER BY row"
             if status == "published"
             else "SELECT section, text, first, last FROM unserved WHERE article = ? ORDER BY ordinal",
             number,
         )
-        paths = [tuple(json.loads(headings)) for _, _, _, _, headings, *_ in sections]
         valid_from, valid_until, updated, review_by = (_date(value) for value in dates)
         return Article(
             id=str(article_id), path=str(path), sha256=str(sha256), title=str(title), lang=str(lang), kind=str(kind),
             category=str(category), tags=tuple(json.loads(str(tags))), aliases=tuple(json.loads(str(aliases))),
             status=str(status), valid_from=valid_from, valid_until=valid_until, updated=updated, review_by=review_by,
             translation_of=None if source is None else str(source),
-            sections=tuple(
-                Section(anchor, heading, headings, level, section_kind, (first, last), markdown)
-                for headings, (_, _, anchor, heading, _, level, section_kind, first, last, markdown)
-                in zip(paths, sections, strict=True)
-            ),
+            sections=sections,
             passages=tuple(
-                Passage(section, str(title), paths[section], passage_text, (first, last))
+                Passage(section, str(title), sections[section].headings, passage_text, (first, last))
                 for section, passage_text, first, last in passages
             ),
             markdown=str(text), meta=json.loads(str(meta)),
@@ -505,11 +590,6 @@ class Content:
 
 def _uri(file: Path) -> str:
     return f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1"
-
-
-def name_section(article_id: str, anchor: str) -> str:
-    """``article#anchor``; the article's id alone for its lead."""
-    return f"{article_id}#{anchor}" if anchor else article_id
 
 
 @lru_cache(maxsize=4096)

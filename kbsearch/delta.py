@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kbsearch.columns import save_column
+from kbsearch.columns import load_column, save_column
 from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
+from kbsearch.inheritance import page_of
 from kbsearch.known import InFile
-from kbsearch.related import write_related
+from kbsearch.lineage import Page
+from kbsearch.related import Titled, write_related
 from kbsearch.rows import Texts, analyse_rows, make_rows
 from kbsearch.tokens import TokenIndex, TokenWriter
 from kbsearch.vector import map_vectors
@@ -35,6 +37,7 @@ from kbsearch.writing import Written, write_dense, write_terms, write_texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kbsearch.handles import Record
     from kbsearch.known import Known
     from kbsearch.model import Article, ArticleWarning, Progress, Weights
     from kbsearch.previous import Published
@@ -95,6 +98,12 @@ class Plan:
         kept_warnings = [w for w in old if w.path in files and w.path not in paths]
         return [*(w for w in (*kept_warnings, *found) if w.code not in CODES), *check_translations(versions)]
 
+    def pages(self, articles: Sequence[Article], changed: set[str]) -> list[Page]:
+        """The articles of those files that changed since the last build; some may be again what the base has."""
+        back = changed - {*self.touched, *self.gone}
+        own = [page_of(article) for article in articles if article.path in changed]
+        return own + [Page(*found) for found in (self.content.pages(back) if back else ())]
+
     def vectors(self) -> Sequence[InFile]:
         """Vectors by key of what was removed from the base, and of the last delta: most of it is only edited."""
         files = self.published.files_of_base
@@ -110,6 +119,7 @@ class Plan:
         weights: Weights,
         digests: Mapping[str, str],
         warnings: Sequence[ArticleWarning],
+        record: Record,
         encode: Callable[[Mapping[str, str], Sequence[Row]], Known],
         count_tokens: Callable[[str], int],
         tell: Progress,
@@ -123,7 +133,7 @@ class Plan:
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
         touched = {path: digests[path] for path in self.touched}
-        write_texts(files, written, touched, warnings, count_tokens)
+        write_texts(files, written, touched, warnings, record, count_tokens)
         with TokenWriter(files.tokens) as tokens:
             write_terms(files, written, analyse_rows(rows, articles, weights, tokens, tell))
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
@@ -139,7 +149,7 @@ class Plan:
         kept = ("fingerprints", "encoder", "dense", "cosines", "title_cosines", "calibration")
         own = {name: manifest[name] for name in kept}
         delta = {"base": base, **added, "dense": asdict(dense), "removed": gone}
-        return {**own, "counts": counts, "delta": delta}
+        return {**own, "counts": counts, "handles": record.counts(), "delta": delta}
 
     def _groups(self, articles: Sequence[Article]) -> list[int]:
         """Of every number; those that count no more are versions of nothing."""
@@ -148,11 +158,12 @@ class Plan:
         return translation_groups([*base, *map(head_of, articles)])
 
     def _write_related(self, files: Files, written: Written, count_tokens: Callable[[str], int]) -> None:
-        removed = set(self.removed)
-        base = [head._replace(title="") if head.number in removed else head for head in self.base]
-        titles = [map_vectors(each.title_vectors) for each in (self.published.files_of_base, files)]
-        heads = [*base, *map(head_of, written.articles)]
-        write_related(files.related, heads, np.concatenate(titles), written.groups, len(base), count_tokens)
+        removed, of_base = set(self.removed), self.published.files_of_base
+        heads = [head._replace(title="") if head.number in removed else head for head in self.base]
+        titles = np.concatenate([map_vectors(each.title_vectors) for each in (of_base, files)])
+        titled = Titled([*heads, *map(head_of, written.articles)], titles, np.array(written.groups, np.int32))
+        groups = load_column(of_base.group_column, np.int32, len(self.base))
+        write_related(files.related, titled, count_tokens, (of_base.related, groups))
 
     def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
         """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""

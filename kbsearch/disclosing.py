@@ -94,6 +94,7 @@ def fill(
     hits: Sequence[Hit], outcome: Outcome, confidence: float | None, lang: str, budget: Budget, source: Source
 ) -> Disclosure:
     """Fill a budget; see the module. ``lang`` is the reader's language."""
+    asked = budget
     if outcome == "hand_over":  # likely none of them: no more than what shows that
         budget = replace(budget, most=min(budget.most, _MOST_UNLIKELY), deepest=min(budget.deepest, _SNIPPET))
     filler = _Filler(budget, source)
@@ -122,8 +123,8 @@ def fill(
         shown.pop()
     text = filler.joined(shown)
     opened = {part.handle for part in shown}
-    left_out = tuple(hit.section_id for hit in hits if hit.section_id not in opened)
-    return Disclosure(budget, text, tuple(shown), Cost(len(text), source.count(text)), left_out)
+    left_out = tuple(hit.handle for hit in hits if hit.handle not in opened)
+    return Disclosure(asked, text, tuple(shown), Cost(len(text), source.count(text)), left_out)
 
 
 def _shares(several: int, confidence: float) -> list[float]:
@@ -213,14 +214,14 @@ class _Filler:
         title = hit.title
         match self._budget.form:
             case "html":
-                head = f'<h3 data-handle="{html.escape(hit.section_id)}">{html.escape(title)}</h3>'
+                head = f'<h3 data-handle="{html.escape(hit.handle)}">{html.escape(title)}</h3>'
                 text = f"<article>{head}{body}</article>"
             case "markdown":
-                line = f"**{render_line(title, (), 'markdown')}** ({hit.section_id})"
+                line = f"**{render_line(title, (), 'markdown')}** ({hit.handle})"
                 text = f"{line}\n\n{body}" if body else line
             case "speech":
                 text = f"{title}{'。' if hit.lang == 'ja' else '. '}{body}" if self._names or not body else body
             case _:
                 text = f"{title}\n{body}" if (self._names and body) else body or title
         cost = Cost(len(text), self._source.count(text))
-        return Disclosed(hit.section_id, hit.article_id, title, level, text, cost)
+        return Disclosed(hit.handle, hit.article_id, title, level, text, cost)

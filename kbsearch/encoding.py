@@ -66,8 +66,8 @@ class Encoding:
 
     Attributes
     ----------
-    new
-        How many of ``texts`` are not known.
+    new, more
+        How many of ``texts``, and of the others, are not known; what is in both counts once, as one of ``texts``.
     """
 
     def __init__(
@@ -79,11 +79,12 @@ class Encoding:
         more: tuple[Mapping[str, str], Known] | None = None,
     ) -> None:
         missing = [key for key in texts if key not in known]
-        self.new = len(missing)
+        self.new, self.more = len(missing), 0
         self._texts: Mapping[str, str] = texts
         if more is not None:
             wanted = set(missing)
             missing += [key for key in more[0] if key not in more[1] and key not in wanted]
+            self.more = len(missing) - self.new
             self._texts = _Both(texts, more[0])
         missing.sort(key=lambda key: len(self._texts[key]))  # texts of one length share a batch without padding
         self._missing, self._encoder, self._journal = missing, encoder, journal
@@ -129,8 +130,8 @@ def encode_texts(
     journal: Journal,
     tell: Progress,
     more: tuple[Mapping[str, str], Known] | None = None,
-) -> int:
-    """The same at once; returns how many of the texts are new."""
+) -> tuple[int, int]:
+    """The same at once; returns how many of the texts are new, and how many of the others."""
     with Encoding(texts, encoder, known, journal, more) as encoding:
         encoding.finish(tell)
-        return encoding.new
+        return encoding.new, encoding.more

@@ -7,6 +7,7 @@ The tree, with the exit code of the command line and the HTTP status of a server
     ├── BadQuery                        12   400   the question or its filter cannot be understood
     ├── ConfigError(path)               13   500   kbsearch.toml or an environment variable is wrong
     ├── NotFound                        14   404   no such article or section in this index
+    │   ├── Gone(successors)            14   410   there was one, and it says where its text went
     │   └── NoSteps                               it is there, and has no steps to walk
     ├── IndexNotFound                   20   503   nothing was built there yet
     ├── IndexCorrupt(file, …)           21   503   a file is missing, cut short or changed
@@ -36,6 +37,7 @@ __all__ = [
     "BadQuery",
     "ConfigError",
     "EncoderUnavailable",
+    "Gone",
     "IndexCorrupt",
     "IndexIncompatible",
     "IndexLocked",
@@ -127,6 +129,18 @@ class NoSteps(NotFound):
         self.found = found
         hint = f" This article has steps in {', '.join(near)}." if near else ""
         self.args = (f"“{wanted}” has no steps to follow: it is {found}.{hint}",)
+
+
+class Gone(NotFound):
+    """The article or section was removed; ``successors`` are the handles that have its text now, most first."""
+
+    http_status = 410
+
+    def __init__(self, wanted: str, since: str, successors: tuple[str, ...], where: str) -> None:
+        super().__init__(wanted, successors)
+        self.since = since
+        self.successors = successors
+        self.args = (f"“{wanted}” is gone since {since}. {where}",)
 
 
 class IndexNotFound(KbSearchError):

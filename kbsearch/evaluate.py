@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kbsearch.judgements import JudgedQuery, read_judgements
 from kbsearch.measures import bootstrap_interval, confidence_figures, reliability, rounded
+from kbsearch.model import JSON_VERSION
 from kbsearch.rank import MODES
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as JSON; ``rows`` are types and languages by themselves, ``totals`` go over several."""
         return {
-            "version": 1,
+            "version": JSON_VERSION,
             "unjudged": self.unjudged,
             "unanswerable": len(self.records) - len(self.answerable),
             "rows": [_row(key, records) for key, records in strata(self.answerable).items()],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kbsearch.arrays import map_array
+from kbsearch.arrays import map_array, map_sound_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     _Read = Callable[[int, FloatArray], None]
 
 __all__ = ["InCodes", "InFile", "InMemory", "Known"]
+
+_KEY_BYTES = 32
 
 
 class InFile:
@@ -95,34 +97,41 @@ class InMemory:
 
 
 class InCodes:
-    """Vectors as :class:`kbsearch.quotes.QuoteWriter` keeps them: 8 bits a number, and a scale."""
+    """Vectors as :class:`kbsearch.quotes.QuoteWriter` keeps them: 8 bits a number, and a scale.
 
-    def __init__(self, folder: Path) -> None:
-        names = ("codes", "scales", "keys")
-        if not (folder / "codes.npy").exists():
-            self._codes, self._scales, keys = (
-                np.empty((0, 0), np.int8),
-                np.empty(0, np.float32),
-                np.empty((0, 32), np.uint8),
-            )
-        else:
-            self._codes, self._scales, keys = (map_array(folder / f"{name}.npy") for name in names)
-        if (
-            not len(self._codes) == len(self._scales) == len(keys)
-            or keys.dtype != np.uint8
-            or self._codes.dtype != np.int8
-        ):
-            raise IndexCorrupt(folder, "codes, scales and keys of the same units", "others")
+    Raises
+    ------
+    IndexCorrupt
+        When the folder holds something else. One without vectors knows no key.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._file, self._dimension = folder / "codes.npy", dimension
+        self.places: dict[str, int] = {}
+        if not self._file.exists():
+            return
+        codes, scales, keys = (map_sound_array(folder / f"{name}.npy", name) for name in ("codes", "scales", "keys"))
+        shapes = codes.shape, scales.shape, keys.shape
+        kinds = [(each.dtype, each.flags.c_contiguous) for each in (codes, scales, keys)]
+        wanted = [(np.dtype(kind), True) for kind in (np.int8, np.float32, np.uint8)]
+        if shapes != ((len(keys), dimension), (len(keys),), (len(keys), _KEY_BYTES)) or kinds != wanted:
+            raise IndexCorrupt(folder, "codes, scales and keys of the same units", f"those of shape {shapes}")
+        self._first, self._scales = codes.offset, np.array(scales)
         self.places = {key.tobytes().hex(): place for place, key in enumerate(keys)}
 
     @contextmanager
     def opened(self) -> Iterator[_Read]:
         """As :meth:`InFile.opened`."""
+        codes = np.empty(self._dimension, np.int8)
+        with self._file.open("rb", buffering=0) as source:
 
-        def read(place: int, vector: FloatArray) -> None:
-            vector[:] = self._codes[place] * self._scales[place]
+            def read(place: int, vector: FloatArray) -> None:
+                source.seek(self._first + place * self._dimension)
+                if source.readinto(codes.data) != codes.nbytes:
+                    raise IndexCorrupt(self._file, f"a vector in place {place}", "its end")
+                np.multiply(codes, self._scales[place], out=vector)
 
-        yield read
+            yield read
 
 
 class Known:

@@ -85,7 +85,7 @@ class Section:
     level: int
     kind: str
     lines: Lines
-    markdown: str
+    markdown: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Passage:
     section: int
     title: str
     headings: tuple[str, ...]
-    text: str
+    text: str = field(repr=False)
     lines: Lines
 
 
@@ -150,9 +150,9 @@ class Article:
     updated: dt.date | None
     review_by: dt.date | None
     translation_of: str | None
-    sections: tuple[Section, ...]
-    passages: tuple[Passage, ...]
-    markdown: str
+    sections: tuple[Section, ...] = field(repr=False)
+    passages: tuple[Passage, ...] = field(repr=False)
+    markdown: str = field(repr=False)
     meta: Mapping[str, object] = field(default_factory=dict)
     audience: tuple[str, ...] = ()
     product: tuple[str, ...] = ()
@@ -233,6 +233,7 @@ class PassageRow(NamedTuple):
     text: str
     lines: Lines
     section_size: tuple[int, int] = (0, 0)
+    handle: str = ""
 
     @property
     def heading(self) -> str:

@@ -55,13 +55,13 @@ def served_article(snapshot: Snapshot, article_id: str, day: dt.date) -> Article
     return article
 
 
-def section_view(article: Article, place: int) -> SectionView:
-    """A section with what stands below it."""
+def section_view(article: Article, place: int, handle: str = "", moved_from: str | None = None) -> SectionView:
+    """A section with what stands below it; ``handle`` is its name that stays."""
     section, shown = article.sections[place], excerpt(article.sections, place)
     return SectionView(
         name_section(article.id, section.anchor), article.id, article.title, section.heading, section.headings,
         section.kind, shown.markdown(article.sections), article.path, (section.lines[0], shown.last_line),
-        generation=article.generation,
+        generation=article.generation, handle=handle, moved_from=moved_from,
     )  # fmt: skip
 
 

@@ -100,11 +100,12 @@ class Parts:
     @cached_property
     def quotes(self) -> QuoteIndex:
         """What of each row may be quoted."""
-        files, spread = self._files(), self._generation.manifest["cosines"]["spread"]
+        files, manifest = self._files(), self._generation.manifest
+        scale = manifest["cosines"]["spread"], manifest["encoder"]["dimension"]
         if self._delta is None:
-            return QuoteIndex(files.quotes, self._base_rows, spread)
-        delta = QuoteIndex(files.delta.quotes, self._delta["passages"], spread)
-        return QuoteIndex(files.quotes, self._base_rows, spread, delta)
+            return QuoteIndex(files.quotes, self._base_rows, *scale)
+        delta = QuoteIndex(files.delta.quotes, self._delta["passages"], *scale)
+        return QuoteIndex(files.quotes, self._base_rows, *scale, delta)
 
     @cached_property
     def vectors(self) -> VectorIndex:
@@ -152,10 +153,7 @@ class Parts:
     def related(self) -> NDArray[np.int32]:
         """Articles that a reader of each may want next; see :func:`kbsearch.related.load_related`."""
         files = self._files()
-        own = load_related(files.related, self._base_articles)
-        if self._delta is None:
-            return own
-        return np.concatenate([own, load_related(files.delta.related, self._delta["articles"])])
+        return load_related((files.delta if self._delta else files).related, self.articles)
 
     @cached_property
     def removed_articles(self) -> NDArray[np.bool_]:

@@ -57,6 +57,7 @@ def present(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
                 reasons.get(article.ranked_as, ()), pieces=snippet.pieces, notes=snippet.notes, levels=costs,
+                handle=best.handle,
                 category=snapshot.content.heads_of([article.number])[article.number].category, **shown._asdict(),
             )
         )  # fmt: skip
@@ -117,7 +118,7 @@ def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tup
     return tuple(
         [
             PassageHit(
-                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts, row.row
+                row.section_id, row.heading, row.headings, row.text, row.lines, ranked.score, ranked.parts, row.handle
             )
             for row, ranked in shown
         ]

@@ -81,8 +81,8 @@ class Published:
 
     def unit_vectors(self) -> Sequence[InCodes]:
         """Those of sentences, as exact as they are kept."""
-        files = self.files_of_base
-        return [InCodes(each.quotes) for each in ((files.delta, files) if self._has_delta else (files,))]
+        files, dimension = self.files_of_base, self.manifest["encoder"]["dimension"]
+        return [InCodes(each.quotes, dimension) for each in ((files.delta, files) if self._has_delta else (files,))]
 
     def delta_vectors(self) -> Sequence[InFile]:
         """Those of the delta alone."""

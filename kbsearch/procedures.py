@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from kbsearch.display import brief, procedure_html
 from kbsearch.errors import BadQuery
 from kbsearch.model import JSON_VERSION
 
@@ -65,6 +66,10 @@ class Part:
     pictures: tuple[Picture, ...] = ()
     steps: tuple[Step, ...] = ()
 
+    def __repr__(self) -> str:
+        below = f"{len(self.steps)} below" if self.kind == "steps" else brief(self.text)
+        return f"<Part {self.kind}: {below}>"
+
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON; of ``steps`` only how many, for a step gives those below it under ``substeps``."""
         if self.kind == "steps":
@@ -108,7 +113,7 @@ class Step:
     ordered: bool = True
 
     def __repr__(self) -> str:
-        return f"<Step {self.number}/{self.total}: {_start(self.text)}>"
+        return f"<Step {self.number}/{self.total}: {brief(self.text)}>"
 
     @property
     def back(self) -> int | None:
@@ -220,7 +225,10 @@ class Procedure:
 
     def __repr__(self) -> str:
         noun = "step" if len(self.steps) == 1 else "steps"
-        return f"<Procedure {self.handle}: {_start(self.title)}, {len(self.steps)} {noun}>"
+        return f"<Procedure {self.handle}: {brief(self.title)}, {len(self.steps)} {noun}>"
+
+    def _repr_html_(self) -> str:
+        return procedure_html(self)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -263,8 +271,3 @@ class Procedure:
 
 def _of_kind(parts: tuple[Part, ...], kind: PartKind) -> tuple[Part, ...]:
     return tuple(part for part in parts if part.kind == kind)
-
-
-def _start(text: str, length: int = 40) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[:length]}…"

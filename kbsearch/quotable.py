@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kbsearch.known import Known
-    from kbsearch.model import Article, FloatArray
+    from kbsearch.model import Article, FloatArray, Passage
     from kbsearch.rows import Row
     from kbsearch.units import Unit
 
-__all__ = ["MOST_ROWS", "Quotable"]
+__all__ = ["MOST_ROWS", "Quotable", "sentence_texts"]
 
 MOST_ROWS: Final = 200_000
 """Beyond so many passages sentences are not encoded unless it is asked for: they take as long as the passages do again,
@@ -83,11 +83,7 @@ class Quotable(Mapping[str, str]):
         return unit._replace(tokens=min(max(tokens, 0), FARTHEST))
 
     def _text(self, row: int, start: int, end: int) -> str:
-        """What the encoder reads of a unit: with title and headings, for a sentence seldom says what it is about."""
-        passage = self._rows[row].passage
-        return "\n".join(
-            part for part in (passage.title, " > ".join(passage.headings), passage.text[start:end]) if part
-        )
+        return _text(self._rows[row].passage, start, end)
 
     def write_vectors(self, known: Known, dimension: int) -> None:
         """Write the vectors of all units, which ``known`` has."""
@@ -108,9 +104,21 @@ class Quotable(Mapping[str, str]):
         return len(self._places)
 
 
+def sentence_texts(article: Article) -> Iterator[str]:
+    """What the encoder reads of each unit of an article."""
+    for passage, units in zip(article.passages, _units_of(article), strict=True):
+        yield from (_text(passage, unit.start, unit.end) for unit in units if unit.end <= FARTHEST)
+
+
+def _text(passage: Passage, start: int, end: int) -> str:
+    """A unit with title and headings above it: a sentence seldom says what it is about."""
+    return "\n".join(part for part in (passage.title, " > ".join(passage.headings), passage.text[start:end]) if part)
+
+
 def _units_of(article: Article) -> list[list[Unit]]:
     """Units of each passage of an article; those of one section are looked at together."""
     found: list[list[Unit]] = []
-    for _, passages in groupby(article.passages, key=lambda passage: passage.section):
-        found.extend(units_of_section([passage.text for passage in passages]))
+    for number, passages in groupby(article.passages, key=lambda passage: passage.section):
+        above = (article.title, *article.sections[number].headings)
+        found.extend(units_of_section([passage.text for passage in passages], above))
     return found

@@ -5,9 +5,12 @@ sentence by itself often does not say what it is about. A question's vector then
 often has no word of the question; words alone find the one that repeats it (``benchmarks/snippets.py``).
 
 A quotation is made of whole units: the best one of the article's best passages with what belongs to it, then others
-that are worth nearly as much or stand beside it, until the characters are used up. With a unit go its restrictions and
-the head of its table; what it points back to, the beginning of its item, and what it introduces go with it where they
-fit. What is left out of that is said by a note. ``core/quotes.c`` chooses; the rules are written out there.
+that are worth nearly as much or stand beside it, until the characters are used up. With the best unit go, in this
+order and as far as they fit: the head of its table, its restrictions, the beginning of its item, what it points back
+to, what it introduces. Another unit is taken with all that, or not. The question again is shown for want of anything
+else only. What is left out of a unit's restrictions, of those behind its list or table and of its list's steps, and a
+warning that follows, is said by a note. One unit is cut: the best, when it is longer than the limit by itself.
+``core/quotes.c`` chooses.
 
 On disk: ``units.npy``, six uint16 a unit; ``rows.npy``, first unit and number of units a row (alias rows have those of
 the passage that they show); and, unless the build was told not to encode sentences, ``codes.npy``, int8 of shape
@@ -54,7 +57,8 @@ FARTHEST: Final = int(np.iinfo(np.uint16).max)
 """Character behind which nothing of a passage is quoted."""
 _MOST_PIECES: Final = 3
 _LEVELS: Final = 127
-_BLOCK: Final = 4096
+_SCALE_BITS: Final = 16
+_MOST_CHARS: Final = 1_000_000  # of a quotation; no article's best passages have more
 
 # Worth of a unit. Learned as a linear model of which units hold the answer, on articles/snippets.jsonl, one fold of
 # articles left out at a time; rounded, and kept where the answers in JSQuAD's paragraphs did not suffer.
@@ -147,12 +151,22 @@ class QuoteWriter:
         codes = np.lib.format.open_memmap(self._folder / "codes.npy", "w+", np.int8, (len(keys), dimension))
         scales, done = np.empty(len(keys), np.float32), 0
         for block in blocks:
-            scale = np.abs(block).max(axis=1, initial=np.finfo(np.float32).tiny) / np.float32(_LEVELS)
+            scale = _short(np.abs(block).max(axis=1, initial=np.finfo(np.float32).tiny) / np.float32(_LEVELS))
             scales[done : done + len(block)] = scale
             codes[done : done + len(block)] = np.rint(block / scale[:, np.newaxis])
             done += len(block)
         codes.flush()
         save_column(self._folder / "scales.npy", scales)
+
+
+def _short(scales: FloatArray) -> FloatArray:
+    """Scales rounded up to 16 significant bits.
+
+    Then a code times its scale is exact, and what a build reads back and writes again is the same, bit for bit.
+    """
+    mantissas, exponents = np.frexp(scales)
+    short: FloatArray = np.ldexp(np.ceil(np.ldexp(mantissas, _SCALE_BITS)), exponents - _SCALE_BITS)
+    return short
 
 
 class QuoteIndex:
@@ -166,6 +180,8 @@ class QuoteIndex:
         How many there must be.
     spread
         Standard deviation of the cosines between passages here, by the manifest: cosines are weighed by it.
+    dimension
+        Of a question's vector.
     delta
         What changed since; its rows are numbered behind these.
 
@@ -175,13 +191,15 @@ class QuoteIndex:
         When it is something else; also from :meth:`quote`, when a place leads out of a file.
     """
 
-    def __init__(self, folder: Path, rows: int, spread: float, delta: QuoteIndex | None = None) -> None:
-        self._folder, self._rows, self._spread, self._delta = folder, rows, spread, delta
+    def __init__(self, folder: Path, rows: int, spread: float, dimension: int, delta: QuoteIndex | None = None) -> None:
+        self._folder, self._rows, self._delta = folder, rows, delta
+        self._cosine = _COSINE / spread if spread > 0 else 0.0
         vectors = None
         if (folder / "codes.npy").exists():
             codes = map_sound_array(folder / "codes.npy", "int8 codes")
-            if codes.ndim != 2 or codes.dtype != np.int8:  # noqa: PLR2004 - a matrix
-                raise IndexCorrupt(folder / "codes.npy", "an int8 matrix", f"{codes.dtype} of {codes.ndim} dimensions")
+            if codes.shape[1:] != (dimension,) or codes.dtype != np.int8 or not codes.flags.c_contiguous:
+                wanted = f"int8 codes of {dimension} numbers"
+                raise IndexCorrupt(folder / "codes.npy", wanted, f"{codes.dtype} of shape {codes.shape}")
             vectors = np.asarray(codes), load_column(folder / "scales.npy", np.float32, len(codes))
         try:
             self._open = structures.Quotes(
@@ -213,16 +231,17 @@ class QuoteIndex:
         articles
             The rows of each, best first.
         limit
-            At most so many characters of each, notes and what joins the spans included; 1 and up.
+            At most so many characters of each, what joins the spans included; 1 and up. Notes are included where
+            there is room for them beside the best unit.
         notes
             Characters of the notes of steps, of a restriction and of a warning, without numbers; None to write none.
         wants
             Whether the question asks for a number, and whether something can be done.
         """
+        limit = min(limit, _MOST_CHARS)
         how = structures.Quoting(
-            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES,
-            _WORDS, _COSINE / self._spread, _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]],
-            _RULES[wants[1]],
+            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, _WORDS, self._cosine,
+            _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
         )  # fmt: skip
         if self._delta is None:
             return self._quote(tokens[0], asked, vector, articles, how, 0)

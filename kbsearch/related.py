@@ -1,13 +1,14 @@
 """Which articles a reader of one may want next: those in its language whose titles are nearest in meaning.
 
-Written by the build, because it looks at every pair; what is served at the time of a question is sorted out then.
-A delta does so for its own articles; those of the base keep what they have until the next whole build.
+Written by the build, because it looks at every pair; what is served at the time of a question is sorted out then. A
+delta takes over what the base has, and looks again for those articles that lost one of theirs, or have a new article
+nearer than the last of theirs: it gives what a whole build would.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -22,14 +23,26 @@ if TYPE_CHECKING:
     from kbsearch.content import Head
     from kbsearch.model import FloatArray
 
-__all__ = ["KEPT", "load_related", "related_line", "write_related"]
-
-KEPT: Final = 8
-"""Articles kept for each; the first few that are served are shown."""
+__all__ = ["SHOWN", "Titled", "load_related", "related_line", "write_related"]
 
 SHOWN: Final = 5
+"""Related articles that are shown; a few more are kept, for those that are not served on the day."""
+
+_KEPT: Final = 8
+_WIDTH: Final = _KEPT + 3  # numbers, characters and tokens of the list, the least likeness as bits
 _MOST: Final = 20_000  # articles that are compared with each other: two cores take some seconds
 _AT_ONCE: Final = 1_024
+
+
+class Titled(NamedTuple):
+    """All articles in order of their numbers: in short, their titles' vectors, and which are versions of one.
+
+    Those that count no more have an empty title.
+    """
+
+    heads: Sequence[Head]
+    vectors: FloatArray
+    groups: NDArray[np.int32]
 
 
 def related_line(title: str, handle: str, *, is_japanese: bool) -> str:
@@ -39,48 +52,85 @@ def related_line(title: str, handle: str, *, is_japanese: bool) -> str:
 
 def write_related(
     file: Path,
-    heads: Sequence[Head],
-    vectors: FloatArray,
-    groups: Sequence[int],
-    first: int,
+    articles: Titled,
     count_tokens: Callable[[str], int],
+    base: tuple[Path, NDArray[np.int32]] | None = None,
 ) -> None:
-    """Write the related articles of those from number ``first`` on, and what listing them costs at most.
+    """Write the related articles of each, and what listing them costs at most.
 
     Parameters
     ----------
-    heads, vectors, groups
-        Of all articles in order of their numbers: in short, their titles' vectors, and which are versions of one.
-        Those that count no more have an empty title.
+    base
+        The same file of the articles with the first numbers, as they were, and their groups then.
     """
-    found = np.full((len(heads) - first, KEPT + 2), -1, dtype=np.int32)
-    found[:, KEPT:] = 0
-    group = np.asarray(groups)
-    for places in _comparable(heads):
-        wanted = places[places >= first]
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            likeness = vectors[some] @ vectors[places].T
-            likeness[group[some][:, np.newaxis] == group[places][np.newaxis]] = -np.inf
-            best = np.argsort(-likeness, axis=1, kind="stable")[:, :KEPT]
-            for row, own, order in zip((some - first).tolist(), likeness, best, strict=True):
-                near = [int(places[at]) for at in order if np.isfinite(own[at])]
-                found[row, : len(near)] = near
-                lines = "\n".join(
-                    related_line(heads[n].title, heads[n].id, is_japanese=heads[n].lang == "ja") for n in near[:SHOWN]
-                )
-                found[row, KEPT:] = len(lines), count_tokens(lines) if lines else 0
+    found = np.full((len(articles.heads), _WIDTH), -1, dtype=np.int32)
+    found[:, _KEPT:-1] = 0
+    wanted = np.ones(len(articles.heads), dtype=bool)
+    if base is not None:
+        own = load_column(base[0], np.int32, len(base[1]) * _WIDTH).reshape(-1, _WIDTH)
+        found[: len(own)] = own
+        wanted[: len(own)] = _touched(own, articles, base[1])
+        found[: len(own)][wanted[: len(own)], :_KEPT] = -1
+        found[: len(own)][wanted[: len(own)], _KEPT:-1] = 0
+    for places in _comparable(articles.heads):
+        some = places[wanted[places]]
+        for start in range(0, len(some), _AT_ONCE):
+            _look(found, some[start : start + _AT_ONCE], places, articles, count_tokens)
     save_column(file, found.reshape(-1))
 
 
 def load_related(file: Path, articles: int) -> NDArray[np.int32]:
-    """Map them: int32 of shape (articles, KEPT + 2), numbers of articles, −1 for none, then characters and tokens.
+    """Map them.
+
+    Returns
+    -------
+    int32, shape (articles, 10)
+        Numbers of articles, the nearest first, −1 for none; then characters and tokens of the list.
 
     Raises
     ------
     IndexCorrupt
     """
-    return load_column(file, np.int32, articles * (KEPT + 2)).reshape(articles, KEPT + 2)
+    return load_column(file, np.int32, articles * _WIDTH).reshape(articles, _WIDTH)[:, :-1]
+
+
+def _look(
+    found: NDArray[np.int32],
+    some: NDArray[np.int64],
+    places: NDArray[np.int64],
+    articles: Titled,
+    count_tokens: Callable[[str], int],
+) -> None:
+    """Fill in the rows of some articles, which are compared with those in ``places``."""
+    heads, group = articles.heads, articles.groups
+    likeness = articles.vectors[some] @ articles.vectors[places].T
+    likeness[group[some][:, np.newaxis] == group[places][np.newaxis]] = -np.inf
+    best = np.argsort(-likeness, axis=1, kind="stable")[:, :_KEPT]
+    for number, own, order in zip(some.tolist(), likeness, best, strict=True):
+        near = [int(places[at]) for at in order if np.isfinite(own[at])]
+        lines = "\n".join(
+            related_line(heads[n].title, heads[n].id, is_japanese=heads[n].lang == "ja") for n in near[:SHOWN]
+        )
+        least = own[order[-1]] if len(near) == _KEPT else -np.inf
+        found[number, : len(near)] = near
+        found[number, len(near) : _KEPT] = -1
+        found[number, _KEPT:-1] = len(lines), count_tokens(lines)
+        found[number, -1] = np.float32(least).view(np.int32)
+
+
+def _touched(own: NDArray[np.int32], articles: Titled, groups: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether what an article of the base has may be another now."""
+    n = len(own)
+    gone = np.array([not head.title for head in articles.heads[:n]])
+    moved = gone | (articles.groups[:n] != groups)
+    lists = own[:, :_KEPT]
+    touched = moved | (moved[lists] & (lists >= 0)).any(axis=1)
+    if len(articles.heads) > n:
+        least, old, new = own[:, -1].copy().view(np.float32), articles.vectors[:n], articles.vectors[n:]
+        for start in range(0, n, _AT_ONCE):
+            likeness = old[start : start + _AT_ONCE] @ new.T
+            touched[start : start + _AT_ONCE] |= (likeness >= least[start : start + _AT_ONCE, np.newaxis]).any(axis=1)
+    return np.asarray(touched)
 
 
 def _comparable(heads: Sequence[Head]) -> Iterator[NDArray[np.int64]]:

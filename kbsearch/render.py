@@ -158,7 +158,8 @@ def _hit(hit: Hit) -> Iterator[_Block]:
     legs = " · ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
     place = f"{hit.path}:{hit.lines[0]}   score {hit.score:.2f} from {legs}"
     if hit.levels:
-        place += "   more: " + ", ".join(f"{level.name} {level.cost.characters:,}" for level in hit.levels[2:4])
+        sizes = ", ".join(f"{level.name} {level.cost.characters:,}" for level in hit.levels[2:4])
+        place += f"   show {hit.handle}: {sizes} characters"
     if hit.versions:
         place += "   also " + " · ".join(f"{version.lang} {version.article_id}" for version in hit.versions)
     yield _Block(((place, ""), *(_reasons(hit.reasons) if hit.reasons else ())), "dim", indent=3, below=1)
@@ -192,7 +193,7 @@ def section_view(view: SectionView) -> RenderableType:
         if heading != view.title:
             head.append(" › ", style="dim")
             head.append(heading)
-    place = Text(f"{view.path}:{view.lines[0]}-{view.lines[1]}   {view.section_id}", style="dim")
+    place = Text(f"{view.path}:{view.lines[0]}-{view.lines[1]}   {view.handle or view.section_id}", style="dim")
     return Group(head, place, Text(""), Text(view.markdown.strip("\n")))
 
 
@@ -231,6 +232,8 @@ def build_report(report: BuildReport) -> RenderableType:
     table.add_row("articles", f"{counts['articles']:,}", f"{counts['served']:,} published")
     table.add_row("passages", f"{counts['passages']:,}", f"{counts['encoded']:,} encoded, {counts['reused']:,} reused")
     table.add_row("confidence", *_calibration(report.calibration))
+    if any(report.handles.values()):
+        table.add_row("handles", f"{sum(report.handles.values()):,}", _handles(report.handles))
     if report.warnings:
         table.add_row("warnings", f"{len(report.warnings):,}", _left_out(len(report.faulty)))
     seconds = report.timings.get("total", 0.0)
@@ -271,6 +274,7 @@ def status_table(status: Status) -> RenderableType:
     kinds = " and ".join(dict.fromkeys(status.dense["kinds"]))
     table.add_row("dense leg", f"{kinds}, recall@100 {status.dense['recall_at_100']:.3f}")
     table.add_row("confidence", ", ".join(_calibration(status.calibration)))
+    table.add_row("handles", _handles(status.handles))
     table.add_row("on disk", f"{status.bytes / 1e6:,.1f} MB")
     faulty = sum(warning.fatal for warning in status.warnings)
     table.add_row("warnings", f"{len(status.warnings):,}, {_left_out(faulty)}")
@@ -290,6 +294,12 @@ def _calibration(found: Mapping[str, Any]) -> tuple[str, str]:
     if found["basis"] == "shipped":
         return questions, "of their own are too few in these articles: the shipped calibration stands"
     return questions, f"of their own asked of these articles, expected calibration error {found['ece']:.2f}"
+
+
+def _handles(counts: Mapping[str, int]) -> str:
+    """How many names of sections lead elsewhere."""
+    said = {"reworded": "under another heading", "moved": "under another name", "gone": "gone"}
+    return ", ".join(f"{counts.get(name, 0):,} {words}" for name, words in said.items())
 
 
 def _left_out(number: int) -> str:

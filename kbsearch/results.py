@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
 from kbsearch.forms import render_line, speak
+from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
@@ -24,9 +26,11 @@ __all__ = [
     "JSON_VERSION",
     "BuildReport",
     "Hit",
+    "Note",
     "OtherVersion",
     "Outcome",
     "PassageHit",
+    "Piece",
     "Ranking",
     "Reason",
     "SearchResult",
@@ -68,20 +72,23 @@ class Note:
 class Piece(NamedTuple):
     """A part of a snippet as it stands in the article: ``text`` with its line ends.
 
-    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from, the one
-    with the same ``row`` among the hit's passages.
+    ``start``, ``end`` and ``marks`` are character offsets into the plain text of the passage that it is from:
+    ``passage`` is its place among the hit's passages, 0 for the first.
     """
 
-    row: int
+    passage: int
     start: int
     end: int
     marks: tuple[tuple[int, int], ...]
     text: str
 
+    def __repr__(self) -> str:
+        return f"<Piece {self.start}-{self.end} of passage {self.passage}: {brief(self.text)}>"
+
     def to_dict(self) -> dict[str, Any]:
-        """The piece as JSON; rows are only names for passages there, equal ones are one."""
+        """The piece as JSON."""
         marks = [list(mark) for mark in self.marks]
-        return {"passage": self.row, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
+        return {"passage": self.passage, "start": self.start, "end": self.end, "marks": marks, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,10 @@ class Snippet:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def __repr__(self) -> str:
+        marks = "1 mark" if len(self.marks) == 1 else f"{len(self.marks)} marks"
+        return f"<Snippet {len(self.text)} characters, {marks}: {brief(self.text)}>"
+
     def render(self, form: Form) -> str:
         """The snippet in a form; see :mod:`kbsearch.forms`."""
         if form == "speech":
@@ -117,7 +128,7 @@ class PassageHit(NamedTuple):
     """One passage that answers, with its scores. A question makes some twenty of them.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
-    (cosine, −1 to 1).
+    (cosine, −1 to 1). ``handle`` is as in :class:`Hit`.
     """
 
     section_id: str
@@ -127,7 +138,10 @@ class PassageHit(NamedTuple):
     lines: Lines
     score: float
     parts: Mapping[str, float]
-    row: int = -1
+    handle: str = ""
+
+    def __repr__(self) -> str:
+        return f"<PassageHit {brief(self.section_id, 80)}, score {self.score:.2f}: {brief(self.text)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +169,7 @@ class OtherVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One article of the answer, shown by its best passage.
+    """One article of the answer, shown by the sentences of its best passages that answer.
 
     Attributes
     ----------
@@ -168,7 +182,8 @@ class Hit:
     path, lines
         The file below the articles folder, and the passage's place in it.
     passages
-        The best passages of the article, best first; the first is the one shown.
+        The best passages of the article, best first. The snippet is from the first few; ``section_id``, ``heading`` and
+        ``lines`` are those of its best sentence's.
     reasons
         Why it stands where it stands, the strongest first; empty unless it was asked to explain. Of several versions of
         an article, those of the one that ranks best.
@@ -189,6 +204,9 @@ class Hit:
         Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
     levels
         What showing more or less of the article costs; see :mod:`kbsearch.views`.
+    handle
+        The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
+        in the page as it is now; most often both are the same.
     """
 
     rank: int
@@ -213,6 +231,13 @@ class Hit:
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
     levels: tuple[Level, ...] = ()
+    handle: str = ""
+
+    def __repr__(self) -> str:
+        return hit_line(self)
+
+    def _repr_html_(self) -> str:
+        return hit_html(self)
 
     def render(self, form: Form) -> str:
         """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
@@ -238,6 +263,7 @@ class Hit:
             "rank": self.rank,
             "article_id": self.article_id,
             "section_id": self.section_id,
+            "handle": self.handle or self.section_id,
             "title": self.title,
             "heading": self.heading,
             "snippet": self.snippet,
@@ -309,6 +335,12 @@ class SearchResult:
     stages: Mapping[str, float]
     disclosure: Disclosure | None = None
 
+    def __repr__(self) -> str:
+        return result_lines(self)
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
+
     def to_dict(self, query_id: str | None = None) -> dict[str, Any]:
         """The answer as JSON of one question or of one line of a batch."""
         return {
@@ -328,7 +360,10 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class SectionView:
-    """One section of an article, as Markdown, with where it stands and the published state that it came from."""
+    """One section of an article, as Markdown, with where it stands and the published state that it came from.
+
+    ``handle`` is its name that stays; ``moved_from`` the name that it was asked by, when that is a former one.
+    """
 
     section_id: str
     article_id: str
@@ -340,6 +375,11 @@ class SectionView:
     path: str
     lines: Lines
     generation: str = field(default="", compare=False)
+    handle: str = ""
+    moved_from: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<SectionView {brief(self.section_id, 80)}: {len(self.markdown):,} characters>"
 
     def to_dict(self) -> dict[str, Any]:
         """The section as JSON."""
@@ -351,11 +391,14 @@ class SectionView:
         }
 
 
-def article_to_dict(article: Article) -> dict[str, Any]:
+def article_to_dict(article: Article, handles: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A served article as JSON: front matter, sections with their ids, Markdown.
 
-    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON.
+    The versions of the product that it is for are ``product_version``: ``version`` is that of the JSON. ``handles``
+    are those of sections that have another one than their address, by that.
     """
+    handles = handles or {}
+    addresses = [name_section(article.id, section.anchor) for section in article.sections]
     days = ("valid_from", "valid_until", "updated", "review_by")
     plain = ("id", "path", "title", "lang", "kind", "category", "status", "translation_of", "markdown")
     return {
@@ -376,8 +419,9 @@ def article_to_dict(article: Article) -> dict[str, Any]:
                 "level": section.level,
                 "kind": section.kind,
                 "lines": list(section.lines),
+                "handle": handles.get(address, address),
             }
-            for section in article.sections
+            for section, address in zip(article.sections, addresses, strict=True)
         ],
     }
 
@@ -400,12 +444,15 @@ class BuildReport:
         Of all files, also of unchanged ones, in order of path and line. A ``fatal`` one left its file out.
     counts
         ``articles``, ``served`` (published articles), ``passages`` (rows, aliases included), ``encoded`` (vectors
-        computed now) and ``reused`` (vectors taken over).
+        computed now), ``reused`` (vectors taken over) and ``sentences`` (vectors of sentences computed now).
     calibration
         How the confidence was calibrated: ``basis`` (``"own"``, or ``"shipped"`` when the articles gave too few
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.
     timings
         Seconds of wall time by stage, and ``total``.
+    handles
+        How many names of sections do not say where the section is: ``reworded`` ones are at another anchor, ``moved``
+        ones go by another name, ``gone`` ones are no more; see :mod:`kbsearch.handles`.
     """
 
     index: str
@@ -419,6 +466,12 @@ class BuildReport:
     counts: Mapping[str, int]
     calibration: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    handles: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ("added", "changed", "removed", "unchanged", "warnings")
+        said = ", ".join(f"{len(getattr(self, name)):,} {name}" for name in names)
+        return f"<BuildReport {self.index} {self.generation}: {said}>"
 
     @property
     def faulty(self) -> tuple[ArticleWarning, ...]:
@@ -443,6 +496,7 @@ class BuildReport:
             "counts": dict(self.counts),
             "calibration": dict(self.calibration),
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},
+            "handles": dict(self.handles),
         }
 
 
@@ -464,6 +518,11 @@ class Status:
     fingerprints: Mapping[str, str]
     bytes: int
     warnings: tuple[ArticleWarning, ...]
+    handles: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())
+        return f"<Status {self.index} {self.generation}: {held}, {len(self.warnings):,} warnings>"
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON; warnings by number only."""

@@ -34,6 +34,10 @@ languages = ["ja", "en"]
 # Without this, synonyms.txt in the folder of the articles where there is such a file.
 # synonyms = "synonyms.txt"
 
+# Encode every sentence, so that snippets are chosen by meaning. It takes as long as encoding the passages; without
+# this, it is done for up to 200,000 passages.
+# sentences = false
+
 # How much a matching word counts by where it stands: whole numbers, 0 leaves a part out.
 [weights]
 title = 3

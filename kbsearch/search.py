@@ -6,6 +6,8 @@ Use::
     for hit in kb.search("返品の送料は誰が払いますか", k=5, filter={"lang": "ja"}).hits:
         print(hit.rank, hit.title, hit.snippet)
 
+In a coroutine, ``await kb.asearch(…)``: what takes time has such a twin (:mod:`kbsearch.twins`).
+
 A :class:`KnowledgeBase` may be shared between threads. It answers from one snapshot, an immutable set of open parts;
 :meth:`KnowledgeBase.reload` puts a newer snapshot in its place, and questions under way finish on theirs.
 
@@ -14,21 +16,21 @@ Never: write anything; fetch more from the content than the page that is shown.
 
 from __future__ import annotations
 
-import difflib
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
 from kbsearch.content import name_section
 from kbsearch.disclosing import fill, parse_budget
-from kbsearch.errors import BadQuery, NotFound
+from kbsearch.errors import BadQuery, IndexCorrupt, NotFound
 from kbsearch.filters import DayLike, FilterLike, LanguagesLike, parse_day, parse_filter, parse_languages
 from kbsearch.forms import FORMS
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.native import usable_cores
-from kbsearch.opening import PageSource, open_view, section_view, served_article
+from kbsearch.opening import PageSource, contact_of, open_view, section_view
+from kbsearch.places import Guide, Place
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult, SectionView, Status
@@ -37,12 +39,13 @@ from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
 from kbsearch.turns import Turns
+from kbsearch.twins import Either, twin
 from kbsearch.versions import Choice, reader_of
 from kbsearch.views import LEVELS, level_number
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from kbsearch.forms import Form
@@ -50,27 +53,11 @@ if TYPE_CHECKING:
     from kbsearch.model import Article, Filter
     from kbsearch.procedures import Procedure
     from kbsearch.results import Outcome
-    from kbsearch.views import Budget, LevelName, View
+    from kbsearch.views import Budget, LevelName, Related, View
 
 __all__ = ["KnowledgeBase"]
 
 _TURNS = Turns(usable_cores())  # of all knowledge bases of the process
-
-
-class Opening:
-    """``open`` of the class opens an index, ``open`` of what it gives opens an article."""
-
-    @overload
-    def __get__(self, kb: None, owner: type[KnowledgeBase]) -> Callable[..., KnowledgeBase]: ...
-
-    @overload
-    def __get__(self, kb: KnowledgeBase, owner: type[KnowledgeBase]) -> Callable[..., View]: ...
-
-    def __get__(
-        self, kb: KnowledgeBase | None, owner: type[KnowledgeBase]
-    ) -> Callable[..., KnowledgeBase] | Callable[..., View]:
-        """See the class."""
-        return owner.open_index if kb is None else kb.open_handle
 
 
 class KnowledgeBase:
@@ -135,12 +122,14 @@ class KnowledgeBase:
         if form not in FORMS:
             raise BadQuery(f"There is no form “{form}”. Known are: {', '.join(FORMS)}.")
         _checked(question or "", 1, None, "hybrid", snippet_chars)
-        article, place = self._opened(handle, as_of)
+        article, section, name, place = self._opened(handle, as_of)
         snapshot = self.snapshot
         with snapshot.generation.blamed():
-            return open_view(snapshot, article, place, handle, number, form, day, question, snippet_chars)
+            view = open_view(snapshot, article, section, name, number, form, day, question, snippet_chars)
+            return replace(view, moved_from=place.moved_from)
 
-    open = Opening()
+    open = Either(open_index, open_handle)  # of the class: an index; of what that gives: an article
+    aopen = Either(twin(open_index), twin(open_handle))
 
     def __repr__(self) -> str:
         counts = self.snapshot.generation.manifest["counts"]
@@ -282,30 +271,50 @@ class KnowledgeBase:
         """The question as the legs see it: its terms and its vector."""
         return prepare(self.snapshot, question, mode)
 
-    def article(self, article_id: str, *, as_of: DayLike = None) -> Article:
-        """A served article with its sections.
+    def resolve(self, handle: str, *, as_of: DayLike = None) -> Place:
+        """Where a link leads that was made some time ago: a section or an article by its handle, or a former one.
+
+        Give :attr:`Hit.handle` to whoever keeps a link: it stays when lines are inserted, when the section moves and
+        when its heading is reworded.
 
         Raises
         ------
         NotFound
-            For an unknown id, and for an article that is a draft, archived, or not valid on the day, today.
+            When this never was a name here, and for an article that is a draft, archived, or not valid on the day.
         BadQuery
             For an ``as_of`` that is no day.
         """
         snapshot, day = self.snapshot, parse_day(as_of) or today()
         with snapshot.generation.blamed():
-            return replace(served_article(snapshot, article_id, day), generation=snapshot.generation.name)
+            return Guide(snapshot.content, day).resolve(handle)
 
-    def section(self, section_id: str, *, as_of: DayLike = None) -> SectionView:
-        """A section by ``article#anchor``, with the sections below it: an exception under a sub-heading belongs to it.
-
-        The article's id alone is its lead, or its first section without one. ``as_of`` as in :meth:`article`.
+    def article(self, article_id: str, *, as_of: DayLike = None) -> Article:
+        """A served article with its sections, by its id or by one that it had before.
 
         Raises
         ------
-        NotFound, BadQuery
+        NotFound
+            For an unknown id, and for an article that is a draft, archived, or not valid on the day, today.
+        Gone
+            For one that was removed; a NotFound too.
+        BadQuery
+            For an ``as_of`` that is no day.
         """
-        return section_view(*self._opened(section_id, as_of))
+        return self._article_at(self.resolve(article_id, as_of=as_of).live())
+
+    def section(self, section_id: str, *, as_of: DayLike = None) -> SectionView:
+        """A section by its handle, with the sections below it: an exception under a sub-heading belongs to it.
+
+        Any name that it had before leads to it too, and so does ``article#anchor`` as the page is now, unless that is
+        the handle of another section. The article's id alone is its lead, or its first section without one. ``as_of``
+        as in :meth:`article`.
+
+        Raises
+        ------
+        NotFound, Gone, BadQuery
+        """
+        article, number, handle, place = self._opened(section_id, as_of)
+        return section_view(article, number, handle, place.moved_from)
 
     def steps(self, handle: str, number: int = 1) -> Procedure:
         """The procedure of a section, or of an article, to be walked step by step.
@@ -313,33 +322,59 @@ class KnowledgeBase:
         Parameters
         ----------
         handle
-            ``article#anchor`` as in :meth:`section`; the article's id alone stands for the whole article.
+            As in :meth:`section`; the article's id alone stands for the whole article.
         number
             Which one where there are several, as ``others`` of the procedure counts them: 1 is the first.
 
         Raises
         ------
-        NotFound, NoSteps, BadQuery
+        NotFound, Gone, NoSteps, BadQuery
         """
         from kbsearch.markdown import procedure_of  # the parser, which a search does without
 
-        article, place = self._opened(handle)
-        return procedure_of(article, place if "#" in handle else None, number)
+        article, section, _, place = self._opened(handle)
+        return procedure_of(article, section if "#" in place.section_id else None, number)
 
-    def _opened(self, section_id: str, as_of: DayLike = None) -> tuple[Article, int]:
-        """Article and index of a section; 0 for the article's id alone."""
-        article_id, _, anchor = section_id.partition("#")
-        article = self.article(article_id, as_of=as_of)
-        for place, section in enumerate(article.sections):
-            if section.anchor == anchor or not anchor:
-                return article, place
-        known = [name_section(article.id, section.anchor) for section in article.sections]
-        raise NotFound(section_id, tuple(difflib.get_close_matches(section_id, known, n=3)))
+    def _article_at(self, place: Place) -> Article:
+        snapshot = self.snapshot
+        article = snapshot.content.article_by_id(place.article_id)
+        if article is None:
+            raise IndexCorrupt(snapshot.generation.files.content, f"the article {place.article_id}", "none")
+        return replace(article, generation=snapshot.generation.name)
+
+    def _opened(self, handle: str, as_of: DayLike = None) -> tuple[Article, int, str, Place]:
+        """Article, index and handle of a section, and where it was found; the first for the article's id alone."""
+        place = self.resolve(handle, as_of=as_of).live()
+        article, anchor = self._article_at(place), place.section_id.partition("#")[2]
+        found = (n for n, section in enumerate(article.sections) if section.anchor == anchor or not anchor)
+        number = next(found, -1)
+        if number < 0:  # an article without any
+            raise NotFound(handle)
+        address = name_section(article.id, article.sections[number].anchor)
+        return article, number, self.snapshot.content.handles_by_address.get(address, address), place
+
+    def contact(self, lang: str = "", *, as_of: DayLike = None) -> Related | None:
+        """The article that says how to reach a person, for a hand-over: the one in this language, else any.
+
+        Its front matter says ``contact: true``. None where no article does. ``as_of`` as in :meth:`article`.
+        """
+        snapshot, day = self.snapshot, parse_day(as_of) or today()
+        with snapshot.generation.blamed():
+            return contact_of(snapshot, lang, day)
 
     def status(self) -> Status:
         """What the index holds."""
         with self.snapshot.generation.blamed():
             return _status(self.snapshot, str(self._store.root))
+
+    areload = twin(reload)
+    aresolve = twin(resolve)
+    asearch = twin(search)
+    aranking = twin(ranking)
+    aarticle = twin(article)
+    asection = twin(section)
+    asteps = twin(steps)
+    acontact = twin(contact)
 
 
 def _checked(
@@ -396,4 +431,5 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         fingerprints=manifest["fingerprints"],
         bytes=sum(size for size, _ in manifest["files"].values()),
         warnings=tuple(content.warnings()),
+        handles=manifest["handles"],
     )

@@ -1,10 +1,11 @@
 """The text of a quotation: its spans on one line, what was left out as words, and the places of the marks in it.
 
 A span is cut inside a sentence only when one sentence alone is longer than the limit; the cut shows as an ellipsis and
-never splits a word. What is quoted is decided in :mod:`kbsearch.quotes`; here it is written down.
+never splits a word. An ellipsis stands also for notes that have no room. What is quoted is decided in
+:mod:`kbsearch.quotes`; here it is written down.
 
-Use: ``make_snippet(quotation, texts, limit, is_japanese=...)`` with a quotation that was asked for ``limit`` characters
-and the notes of :func:`notes_of`.
+Use: ``make_snippet(quotation, texts, limit, is_japanese=...)`` with a quotation that was asked for so many characters,
+and for the :func:`note_sizes` of that language if :func:`says_notes`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kbsearch.results import Note, Piece, Snippet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kbsearch.quotes import Quotation
+    from kbsearch.quotes import Quotation, Quoted
 
 __all__ = ["DEFAULT_CHARS", "make_snippet", "note_sizes", "says_notes"]
 
@@ -27,8 +28,13 @@ DEFAULT_CHARS: Final = 160
 _ELLIPSIS: Final = "…"
 _GAP: Final = " … "
 _SPACES: Final = re.compile(r"\s+")
+_JOINER: Final = "\u200d"
+_JOINING: Final = re.compile(  # what belongs to the character before it
+    "[\u0300-\u036f\u200d\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\udc00-\udfff"
+    "\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef]"
+)
 _FEWEST_FOR_NOTES: Final = 40
-"""In less there is no room for a note beside what it is about; the fields say it all the same."""
+"""In less no room is kept for notes beside what they are about; the fields say them all the same."""
 
 _RESTRICTION: Final = {True: "（条件あり）", False: " (conditions apply)"}
 _WARNING: Final = {True: "（注意あり）", False: " (with a warning)"}
@@ -53,7 +59,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     quotation
         What is quoted.
     texts
-        Plain text of each row that it is from.
+        Plain text of each row that it may be from, in the order in which a piece counts them.
     limit
         At most so many characters, ellipses and notes included; at least 1.
     is_japanese
@@ -64,31 +70,61 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     Snippet
         ``text`` on one line: line ends become single spaces. Empty for an empty quotation.
     """
-    line, marks = "", []
+    line, marks = "", list[tuple[int, int]]()
     ellipsis = _ELLIPSIS if limit > 2 * len(_ELLIPSIS) else ""
-    pieces, before = [], None
+    places = {row: place for place, row in enumerate(texts)}
+    pieces: list[Piece] = []
     for span in quotation.spans:
+        text = texts[span.row]
+        start, end = _whole_characters(text, span)
         own = [
-            (start, end) for row, start, end in quotation.marks if row == span.row and span.start <= start < span.end
+            (first, last)
+            for row, first, last in quotation.marks
+            if row == span.row and start <= first and last <= end and _is_long(text[first:last])
         ]
-        shown, moved = _on_one_line(texts[span.row][span.start : span.end], span.start, own)
-        line += _GAP if before is not None else ""
+        shown, moved = _on_one_line(text[start:end], start, own)
+        line += _GAP if pieces else ""
         line += ellipsis if span.cut_before else ""
-        marks += [(start + len(line), end + len(line)) for start, end in moved]
+        marks += [(first + len(line), last + len(line)) for first, last in moved]
         line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(span.row, span.start, span.end, tuple(own), texts[span.row][span.start : span.end]))
-        before = span
+        pieces.append(Piece(places[span.row], start, end, tuple(own), text[start:end]))
     notes = _notes(quotation)
-    if says_notes(limit):
-        said = "".join(_text_of(note, is_japanese=is_japanese) for note in notes)
-        line += said if len(line) + len(said) <= limit else ""
+    said = _said(notes, limit - len(line), is_japanese=is_japanese)
+    line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""
     return Snippet(line[:limit], tuple(mark for mark in marks if mark[1] <= limit), tuple(pieces), notes)
+
+
+def _whole_characters(text: str, span: Quoted) -> tuple[int, int]:
+    """The span without white space, and without half of what is read as one character, where it is cut."""
+    start, end = span.start, min(span.end, len(text))
+    while span.cut_before and start < end and (text[start].isspace() or _JOINING.match(text, start)):
+        start += 1
+    while span.cut_after and start < end < len(text) and (_JOINING.match(text, end) or text[end - 1] == _JOINER):
+        end -= 1
+    while span.cut_after and start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _is_long(marked: str) -> bool:
+    """Whether a mark has more than one character, as a reader counts them."""
+    return len(_JOINING.sub("", marked)) > 1
+
+
+def _said(notes: tuple[Note, ...], room: int, *, is_japanese: bool) -> str:
+    """The notes for which there is room, and an ellipsis where there is none for one of them."""
+    said = ""
+    for note in notes:
+        text = _text_of(note, is_japanese=is_japanese)
+        said += text if len(said) + len(text) <= room else ""
+    ellipsis = _ELLIPSIS if is_japanese else f" {_ELLIPSIS}"
+    return said if said or not notes or room < len(ellipsis) else ellipsis
 
 
 def _on_one_line(text: str, first: int, marks: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
     """The text with runs of white space as one space, and the marks, counted from ``first``, where they are then."""
     parts: list[str] = []
-    moved, done, lost, at = [], 0, 0, 0
+    done = lost = at = 0
     places = [place - first for mark in marks for place in mark]
     new_places: list[int] = []
     for run in _SPACES.finditer(text):
@@ -100,18 +136,18 @@ def _on_one_line(text: str, first: int, marks: list[tuple[int, int]]) -> tuple[s
         done, lost = end, lost + end - begin - 1
     parts.append(text[done:])
     new_places += [place - lost for place in places[at:]]
-    moved = list(zip(new_places[::2], new_places[1::2], strict=True))
-    return " ".join(parts), moved
+    return " ".join(parts), list(zip(new_places[::2], new_places[1::2], strict=True))
 
 
 def _notes(quotation: Quotation) -> tuple[Note, ...]:
+    """The notes of a quotation, the most important first."""
     found = []
-    if quotation.notes & NOTE_STEPS:
-        found.append(Note("steps", *quotation.steps))
     if quotation.notes & NOTE_RESTRICTION:
         found.append(Note("restriction"))
     if quotation.notes & NOTE_WARNING:
         found.append(Note("warning"))
+    if quotation.notes & NOTE_STEPS:
+        found.append(Note("steps", *quotation.steps))
     return tuple(found)
 
 

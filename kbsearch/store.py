@@ -257,9 +257,19 @@ class Draft:
         self._linked: dict[str, list[Any]] = {}
 
     @property
+    def name(self) -> str:
+        """What the generation will be called."""
+        return f"gen-{self._number:06d}"
+
+    @property
+    def store(self) -> Store:
+        """Where it will be published."""
+        return Store(self._root)
+
+    @property
     def journal(self) -> Path:
         """As :attr:`Store.journal`."""
-        return Store(self._root).journal
+        return self.store.journal
 
     def build_on(self, generation: Generation) -> Files:
         """Take over the base of a generation as it is, file by file, and give the place for a delta to it.
@@ -310,7 +320,7 @@ class Draft:
         _write_synced(self._folder / _MANIFEST, json.dumps(complete, ensure_ascii=False, indent=1) + "\n")
         for folder in {self._folder, *(path for path in self._folder.rglob("*") if path.is_dir())}:
             _sync(folder)
-        name = f"gen-{self._number:06d}"
+        name = self.name
         self._folder.rename(self._root / name)
         _sync(self._root)
         pointer = self._root / f"{_CURRENT}.{uuid.uuid4().hex}"
@@ -357,6 +367,19 @@ class Store:
             except BaseException:
                 os.close(descriptor)
                 raise
+
+    def readable_contents(self) -> Iterator[tuple[Mapping[str, Any], Path, Path | None]]:
+        """The articles of every generation that is still there, newest first, whatever its format, for the writer.
+
+        Gives its manifest, the content file, and that of its delta. One whose content is damaged is passed over: what
+        is read here cannot be made again, and an older state of it is better than none.
+        """
+        for folder in reversed(self._generations()):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+                parts = [Files(folder).content, *([Files(folder).delta.content] if "delta" in manifest else [])]
+                if all(manifest["files"][str(part.relative_to(folder))][1] == _sha256(part) for part in parts):
+                    yield manifest, parts[0], parts[1] if len(parts) > 1 else None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Draft]:

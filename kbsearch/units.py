@@ -1,6 +1,6 @@
 """What the sentences of a passage are to each other: which belong together, and what must not be shown alone.
 
-A *unit* is a sentence, a list item's first sentence, a table row. Its flags say what a snippet has to know:
+A *unit* is a sentence or a table row; of a very long row, a sentence. Its flags say what a snippet has to know:
 
 ``TIED``
     A restriction of what stands before it (ただし…, …を除きます, unless …): that is never shown without it.
@@ -15,7 +15,7 @@ A *unit* is a sentence, a list item's first sentence, a table row. Its flags say
 ``INSIDE``
     Inside an item, behind its beginning.
 ``ROW``, ``HEAD``
-    A table row; the first one, which says what the others mean.
+    A table row; the first one, which says what the others mean. The later sentences of a very long row are ``INSIDE``.
 ``WARNS``
     A warning.
 ``ASKS``
@@ -24,6 +24,10 @@ A *unit* is a sentence, a list item's first sentence, a table row. Its flags say
     Holds a number: a price, a day, a size.
 ``RULES``
     Says that something can or cannot be done, or is to be done.
+``FIRST``
+    The first of its section: it belongs to nothing before it.
+``AGAIN``
+    What stands above says it already: the question of an FAQ entry again, a heading.
 
 The passages of one section are looked at together: a list that is cut between two of them still has so many steps, and
 the last unit of a passage has ``BEFORE_TIED`` or ``BEFORE_WARNING`` where the next passage begins so.
@@ -40,13 +44,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kbsearch.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "AGAIN",
     "ASKS",
     "BEFORE_TIED",
     "BEFORE_WARNING",
     "DANGLING",
+    "FIRST",
     "HEAD",
     "INSIDE",
     "ITEM",
@@ -60,13 +66,12 @@ __all__ = [
     "WARNS",
     "Unit",
     "restricts",
-    "units",
     "units_of_section",
     "wants_number",
     "wants_rule",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -82,7 +87,10 @@ BEFORE_TIED: Final = 1024
 BEFORE_WARNING: Final = 2048
 NUMBERS: Final = 4096
 RULES: Final = 8192
+FIRST: Final = 16384
+AGAIN: Final = 32768
 
+_LONG_ROW: Final = 160  # characters; of a row that has more, a part may be shown
 _SHORT: Final = 60  # characters of a sentence that is nothing but a restriction
 
 _RESTRICTION: Final = re.compile(
@@ -136,7 +144,10 @@ _ASKS_RULE: Final = re.compile(
 _NUMBERED: Final = re.compile(r"(?:([0-9０-９]{1,5})[.．)）](?:\s|(?=[^\d\s]))|([①-⑳]))")
 _BULLET: Final = re.compile(r"[-*+・•](?:\s|(?=[^\s\-*]))")
 _CIRCLED_ONE: Final = ord("①") - 1
+_ASKING_MARKER: Final = re.compile(r"\s*(?:[QＱ]\d{0,3}|質問|問)[.．:：、]\s*")
+_NO_LETTERS: Final = re.compile(r"[\W_]+")
 _CELLS: Final = " | "
+_NO_ITEM: Final = (0, 0)
 _MOST: Final = 65_535
 
 
@@ -169,15 +180,19 @@ def restricts(text: str) -> bool:
     return bool(_RESTRICTION.match(text)) or (len(text) <= _SHORT and bool(_RESTRICTED.search(text)))
 
 
-def units(text: str) -> list[Unit]:
-    """Units of one passage by itself."""
-    return units_of_section([text])[0]
+def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[list[Unit]]:
+    """Units of each passage of a section, ascending; none is empty, and what is between them is white space.
 
-
-def units_of_section(texts: Sequence[str]) -> list[list[Unit]]:
-    """Units of each passage of a section, ascending; none is empty, and what is between them is white space."""
-    found = [_units(text) for text in texts]
+    ``above`` are the title and the headings that stand above it.
+    """
+    found: list[list[Unit]] = []
+    item, is_first = _NO_ITEM, True
+    for text in texts:
+        own, item = _units(text, item, is_first=is_first)
+        found.append(own)
+        is_first = is_first and not own
     _count_steps(found)
+    _find_repeated(texts, found, above)
     for own, after in pairwise(found):
         if own and after:
             last, first = own[-1], after[0].flags
@@ -186,38 +201,59 @@ def units_of_section(texts: Sequence[str]) -> list[list[Unit]]:
     return found
 
 
-def _units(text: str) -> list[Unit]:
+def _units(text: str, item: tuple[int, int], *, is_first: bool) -> tuple[list[Unit], tuple[int, int]]:
+    """Units of one passage, and the item that it ends in: its flag and its indentation. ``item``: the one before."""
     found: list[Unit] = []
-    in_item = in_table = False
-    line_before = -1
-    for start, end in sentences(text):
-        line = text.rfind("\n", 0, start) + 1
-        sentence = text[start:end]
-        flags = number = 0
-        if line != line_before:  # the first of its line
-            line_end = text.find("\n", start)
-            row = _CELLS in text[start : line_end if line_end >= 0 else len(text)]
-            following = text[line_end + 1 :].partition("\n")[0] if line_end >= 0 and row and not in_table else ""
-            is_head = row and not in_table and _CELLS in following
-            in_table = is_head or (row and in_table)
-            numbered = None if in_table else _NUMBERED.match(sentence)
-            if start > line and in_item and text[line:start].isspace():
-                flags |= INSIDE
+    in_table = False
+    for line, line_end, spans in _lines(text):
+        row, indent = _CELLS in text[line:line_end], spans[0][0] - line
+        is_head = row and not in_table and _CELLS in text[line_end + 1 : _end_of_line(text, line_end + 1)]
+        in_table = is_head or (row and in_table)
+        for place, (start, end) in enumerate(_row(spans, is_head=is_head) if in_table else spans):
+            sentence = text[start:end]
+            flags = number = 0
+            numbered = None if in_table or place else _NUMBERED.match(sentence)
+            if place:
+                flags = INSIDE if in_table or item[0] else 0
+            elif item[0] and indent and (not numbered or (item[0] == STEP and indent > item[1])):
+                flags = INSIDE
             elif numbered:
-                flags, number, in_item = STEP, _number_of(numbered), True
+                flags, number, item = STEP, _number_of(numbered), (STEP, indent)
             elif not in_table and _BULLET.match(sentence):
-                flags, in_item = ITEM, True
+                flags, item = ITEM, (ITEM, indent)
             else:
-                in_item = False
+                item = _NO_ITEM
             if in_table:
                 flags |= HEAD if is_head else ROW
-        elif in_table:
-            flags |= ROW
-        elif in_item:
-            flags |= INSIDE
-        line_before = line
-        found.append(Unit(start, end, flags | _of_words(sentence, flags, is_first=not found), number))
-    return found
+            flags |= _of_words(sentence, flags, is_first=is_first) | (FIRST if is_first else 0)
+            is_first = False
+            found.append(Unit(start, end, flags, number))
+    return found, item
+
+
+def _lines(text: str) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Each line that has sentences: its first and one-past-last character, and they."""
+    line, line_end, spans = 0, -1, list[tuple[int, int]]()
+    for span in sentences(text):
+        if span[0] > line_end:
+            if spans:
+                yield line, line_end, spans
+            line = max(line_end, text.rfind("\n", line_end + 1, span[0])) + 1
+            line_end, spans = _end_of_line(text, span[0]), []
+        spans.append(span)
+    if spans:
+        yield line, line_end, spans
+
+
+def _end_of_line(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _row(spans: list[tuple[int, int]], *, is_head: bool) -> list[tuple[int, int]]:
+    """What is quoted of a table row: all of it, if that is not too long."""
+    whole = spans[0][0], spans[-1][1]
+    return [whole] if is_head or whole[1] - whole[0] <= _LONG_ROW else spans
 
 
 def _of_words(sentence: str, shape: int, *, is_first: bool) -> int:
@@ -250,23 +286,47 @@ def _number_of(match: re.Match[str]) -> int:
     return min(int(match[1]), _MOST) if match[1] else ord(match[2]) - _CIRCLED_ONE
 
 
+def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str]) -> None:
+    """Flag what repeats a title or heading: in the same words, or as the first question below one that asks."""
+    known = {_bare(text) for text in above} - {""}
+    asks = any(_QUESTION.search(text) for text in above)
+    for text, own in zip(texts, found, strict=True):
+        for place, unit in enumerate(own):
+            flags = unit.flags
+            is_question = asks and flags & ASKS and flags & FIRST
+            if is_question or (not flags & (ROW | HEAD) and _bare(text[unit.start : unit.end]) in known):
+                own[place] = unit._replace(flags=flags | AGAIN)
+
+
+def _bare(text: str) -> str:
+    """Letters and digits without the marker of a question."""
+    return _NO_LETTERS.sub("", _ASKING_MARKER.sub("", text)).casefold()
+
+
 def _count_steps(passages: list[list[Unit]]) -> None:
-    """Tell each step how many there are in its list; a list may go on in the next passage."""
+    """Tell each step how many there are in its list.
+
+    A list may go on in the next passage, and behind a paragraph that is not indented, when its numbers do. Steps are
+    known by the numbers that they have; where some are missing, by their places.
+    """
     run: list[tuple[int, int]] = []
-    last = 0
+    last, is_interrupted = 0, False
 
     def finish() -> None:
-        for passage, place in run:
-            passages[passage][place] = passages[passage][place]._replace(total=last)
+        numbers = [passages[passage][place].number for passage, place in run]
+        if run and numbers != list(range(numbers[0], last + 1)):
+            numbers = list(range(1, len(run) + 1))
+        for (passage, place), number in zip(run, numbers, strict=True):
+            passages[passage][place] = passages[passage][place]._replace(number=number, total=numbers[-1])
         run.clear()
 
     for passage, own in enumerate(passages):
         for place, unit in enumerate(own):
             if unit.flags & STEP:
-                if run and unit.number <= last:  # 1. 1. 1. or another list
+                if run and (unit.number <= last or (is_interrupted and unit.number != last + 1)):
                     finish()
                 run.append((passage, place))
-                last = unit.number
+                last, is_interrupted = unit.number, False
             elif not unit.flags & (INSIDE | TIED | WARNS):
-                finish()
+                is_interrupted = True
     finish()

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from kbsearch.display import brief, disclosure_html, disclosure_line, view_html, view_line
+from kbsearch.model import JSON_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,6 +71,11 @@ class Level(NamedTuple):
     level: int
     cost: Cost
     adds: Cost | None
+
+    def __repr__(self) -> str:
+        more = "" if self.adds is None else f", the next {self.adds.characters:+,}"
+        said = f"{self.cost.characters:,} characters, {self.cost.tokens:,} tokens"
+        return f"<Level {self.level} {self.name}: {said}{more}>"
 
     @property
     def name(self) -> str:
@@ -138,11 +146,17 @@ class View:
     contact: Related | None
     generation: str
 
+    def __repr__(self) -> str:
+        return view_line(self)
+
+    def _repr_html_(self) -> str:
+        return view_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         plain = ("handle", "level", "form", "article_id", "section_id", "title", "category", "heading", "lang", "text")
         return {
-            "version": 1,
+            "version": JSON_VERSION,
             **{name: getattr(self, name) for name in plain},
             "cost": self.cost.to_dict(),
             "levels": [level.to_dict() for level in self.levels],
@@ -198,6 +212,9 @@ class Disclosed(NamedTuple):
     text: str
     cost: Cost
 
+    def __repr__(self) -> str:
+        return f"<Disclosed {brief(self.handle, 80)}: level {self.level}, {self.cost.characters:,} characters>"
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         plain = {"handle": self.handle, "article_id": self.article_id, "title": self.title, "level": self.level}
@@ -225,6 +242,12 @@ class Disclosure:
     parts: tuple[Disclosed, ...]
     cost: Cost
     left_out: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return disclosure_line(self)
+
+    def _repr_html_(self) -> str:
+        return disclosure_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

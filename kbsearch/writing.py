@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from kbsearch.handles import Entry
     from kbsearch.known import Known
     from kbsearch.model import Article, ArticleWarning, FloatArray, RowArray
     from kbsearch.rows import Analysed, Row
@@ -74,6 +75,7 @@ def write_texts(
     written: Written,
     digests: Mapping[str, str],
     warnings: Iterable[ArticleWarning],
+    record: Iterable[Entry],
     count_tokens: Callable[[str], int],
 ) -> None:
     """Write all that needs neither terms nor vectors. ``count_tokens`` of the encoder counts its prefix, too."""
@@ -86,7 +88,7 @@ def write_texts(
     none = count_tokens("")
     write_content(
         files.content, sources, articles, stored, sorted_warnings(warnings), written.amended,
-        lambda text: max(0, count_tokens(text) - none) if text else 0,
+        lambda text: max(0, count_tokens(text) - none) if text else 0, record,
     )  # fmt: skip
 
 

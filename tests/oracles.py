@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -12,15 +13,30 @@ from kbsearch.confidence import HEAD_NAMES
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.native import features as native_features
 from kbsearch.structures import Scale
+from kbsearch.units import (
+    AGAIN,
+    BEFORE_TIED,
+    BEFORE_WARNING,
+    DANGLING,
+    HEAD,
+    INSIDE,
+    ITEM,
+    LEADS,
+    ROW,
+    STEP,
+    TIED,
+    WARNS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray, RowArray
     from kbsearch.rank import Candidates
     from kbsearch.tokens import Located
+    from kbsearch.units import Unit
 
 Span = tuple[int, int]
 
@@ -31,6 +47,7 @@ _LEAD_PLACES: Final = [NAMES.index(name) for name in ("cosine", "words", "grams"
 _COSINE: Final = NAMES.index("cosine")
 _HEADING: Final = NAMES.index("heading_grams")
 _CROWD: Final = 10
+_LISTED: Final = STEP | ITEM | INSIDE | ROW | HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,78 +171,274 @@ def head_features(features: FloatArray, scores: FloatArray) -> FloatArray:
     return head
 
 
-def best_window(
-    pieces: Sequence[Span], matches: Sequence[Located], weights: Sequence[float], limit: int
-) -> tuple[int, int]:
-    """First and last sentence of the window with the greatest weight of distinct terms; the earliest of equals."""
-    terms: list[set[int]] = [set() for _ in pieces]
-    place, end_of_last = 0, pieces[-1][1]
-    for start, _, term in matches:
-        if start >= end_of_last:
+# Quotations
+
+
+class Page(NamedTuple):
+    """The units of an article in the order of the text, and how they are quoted; places are those of the units.
+
+    ``rows`` is the row of each unit, ``follows`` whether it stands right behind the one before in its section.
+    """
+
+    units: Sequence[Unit]
+    rows: Sequence[int]
+    follows: Sequence[bool]
+    scores: Sequence[float]
+    limit: int
+    notes: tuple[int, int, int] | None
+    beside: float
+    near: float
+    pieces: int
+
+
+class Chosen(NamedTuple):
+    """Places of the units that are quoted, of the best one, what is to be said besides, and whether the best is cut."""
+
+    places: frozenset[int]
+    best: int
+    said: int
+    steps: tuple[int, int, int, int]
+    cut: bool
+
+
+def choose(page: Page) -> Chosen:
+    """Which units are quoted, by the rules of :mod:`kbsearch.quotes`."""
+    places = range(len(page.units))
+    asked_for = [place for place in places if not page.units[place].flags & (HEAD | AGAIN)]
+    asked_for = asked_for or [place for place in places if not page.units[place].flags & HEAD] or list(places)
+    best = max(asked_for, key=lambda place: (page.scores[place], -place))
+    shown = _around_best(page, best)
+    if shown is None:
+        shown, cut = frozenset([best]), page.units[best].end - page.units[best].start > page.limit
+    else:
+        cut = False
+    pieces, tried = 1, set[int]()
+    while not cut:
+        beside = {place for place in places if _stands_beside(page, place, shown)}
+        able = [
+            place
+            for place in places
+            if place not in shown | tried
+            and not page.units[place].flags & (HEAD | AGAIN)
+            and _length(page, shown) + page.units[place].end - page.units[place].start <= page.limit + 3
+            and (place in beside or (pieces < page.pieces and page.scores[place] >= page.scores[best] - page.near))
+        ]
+        if not able:
             break
-        while start >= pieces[place][1]:
-            place += 1
-        terms[place].add(term)
-    best, best_weight = (0, 0), -1.0
-    for first, (begin, _) in enumerate(pieces):
-        seen = set(terms[first])
-        last = first
-        for candidate in range(first + 1, len(pieces)):
-            if pieces[candidate][1] - begin > limit:
-                break
-            seen |= terms[candidate]
-            last = candidate
-        weight = sum([weights[term] for term in sorted(seen)])
-        if weight > best_weight:
-            best, best_weight = (first, last), weight
-        if last == len(pieces) - 1:
-            break  # what begins later holds no more
-    return best
+        worth = {place: page.scores[place] + (page.beside if place in beside else 0) for place in able}
+        place = max(able, key=lambda place: (worth[place], -place))
+        tried.add(place)
+        more = _with_another(page, shown, place)
+        if more is not None:
+            shown, pieces = more, pieces + (place not in beside)
+    notes, steps = notes_of(page, shown) or (0, (0, 0, 0, 0))
+    return Chosen(shown, best, notes, steps, cut)
+
+
+def _stands_beside(page: Page, place: int, shown: frozenset[int]) -> bool:
+    return any(other in shown and page.rows[other] == page.rows[place] for other in (place - 1, place + 1))
+
+
+def _restrictions(page: Page, place: int) -> list[int]:
+    """Places of the restrictions right behind a unit."""
+    behind = range(place + 1, len(page.units))
+    return list(takewhile(lambda other: page.follows[other] and page.units[other].flags & TIED, behind))
+
+
+def _bound(page: Page, places: Iterable[int]) -> frozenset[int]:
+    return frozenset(other for place in places for other in (place, *_restrictions(page, place)))
+
+
+def _head_of(page: Page, place: int) -> list[int]:
+    """Place of the head of a row's table, if there is one."""
+    if not page.units[place].flags & ROW:
+        return []
+    while page.units[place].flags & ROW and not page.units[place].flags & HEAD and page.follows[place]:
+        place -= 1
+    return [place] if page.units[place].flags & HEAD else []
+
+
+def _beginning(page: Page, place: int) -> int:
+    """Place of the beginning of a unit's item."""
+    while page.units[place].flags & INSIDE and page.follows[place]:
+        place -= 1
+    return place
+
+
+def _fits(page: Page, shown: frozenset[int]) -> bool:
+    found = notes_of(page, shown)
+    if found is None:
+        return False
+    said, (first, last, _, total) = found
+    cost = 0
+    if page.notes is not None:
+        cost += sum(page.notes[bit] for bit, flag in ((1, 1), (2, 2)) if said & flag)
+        cost += page.notes[0] + sum(len(str(number)) for number in (first, last, total)) if said & 4 else 0
+    return _length(page, shown) + cost <= page.limit
+
+
+def _length(page: Page, shown: frozenset[int]) -> int:
+    """Characters with what joins them: nothing or a space in a row, `` … `` elsewhere."""
+    length = sum(page.units[place].end - page.units[place].start for place in shown)
+    for one, other in pairwise(sorted(shown)):
+        near = other == one + 1 and page.rows[one] == page.rows[other]
+        length += int(page.units[other].start > page.units[one].end) if near else 3
+    return length
+
+
+def notes_of(page: Page, shown: frozenset[int]) -> tuple[int, tuple[int, int, int, int]] | None:
+    """What is to be said besides: restriction 1, warning 2, steps 4, and of which; None of the steps of two lists."""
+    said, partial = 0, []
+    last_of_row = {row: place for place, row in enumerate(page.rows)}
+    for place in shown:
+        listed = place
+        while (
+            listed + 1 < len(page.units)
+            and page.follows[listed + 1]
+            and page.units[listed].flags & _LISTED
+            and page.units[listed + 1].flags & _LISTED
+        ):
+            listed += 1
+        for end in (place, listed):
+            behind = _restrictions(page, end)[:1]
+            unseen = not behind and end == last_of_row[page.rows[end]] and page.units[end].flags & BEFORE_TIED
+            said |= 1 if unseen or any(other not in shown for other in behind) else 0
+        end = last_of_row[page.rows[place]]
+        told = end + 1 < len(page.units) and page.follows[end + 1] and page.units[end + 1].flags & WARNS
+        if page.units[end].flags & BEFORE_WARNING and not (told and end + 1 in shown):
+            said |= 2
+        # A warning further on in the passage, with nothing of another passage between.
+        said |= 2 if any(page.units[o].flags & WARNS and o not in shown for o in range(place, end + 1)) else 0
+    for steps in _lists(page):
+        seen = sorted({_beginning(page, place) for place in shown} & set(steps))
+        total = page.units[steps[0]].total
+        if seen and len(seen) < total:
+            partial.append((page.units[seen[0]].number, page.units[seen[-1]].number, len(seen), total))
+    if len(partial) > 1:
+        return None
+    return (said | 4, partial[0]) if partial else (said, (0, 0, 0, 0))
+
+
+def _lists(page: Page) -> list[list[int]]:
+    """Places of the steps of each list: numbers rise, and each knows how many there are."""
+    lists: list[list[int]] = []
+    for place, unit in enumerate(page.units):
+        if unit.flags & STEP:
+            before = page.units[lists[-1][-1]] if lists else None
+            if before is None or unit.number <= before.number or unit.total != before.total:
+                lists.append([])
+            lists[-1].append(place)
+    return lists
+
+
+def _around_best(page: Page, best: int) -> frozenset[int] | None:
+    head, restrictions = _head_of(page, best), _restrictions(page, best)
+    ways = [
+        frozenset([best, *heads, *restrictions[:many]])
+        for heads in ([head, []] if head else [[]])
+        for many in range(len(restrictions), -1, -1)
+    ]
+    shown = next((way for way in ways if _fits(page, way)), None)
+    return None if shown is None else _led(page, _explained(page, shown, best), best)
+
+
+def _widened(page: Page, shown: frozenset[int], *wishes: Sequence[int]) -> frozenset[int]:
+    """With the first wish that fits, its restrictions included or, failing that, not."""
+    for wish in wishes:
+        for more in (_bound(page, wish), frozenset(wish)):
+            if _fits(page, shown | more):
+                return shown | more
+    return shown
+
+
+def _explained(page: Page, shown: frozenset[int], place: int) -> frozenset[int]:
+    """With the beginning of its item and what a unit points back to, two units at most."""
+    begin = _beginning(page, place)
+    if begin < place:
+        shown = _widened(page, shown, range(begin, place + 1), [begin])
+    for back in (place, place - 1):
+        if not (page.units[back].flags & DANGLING and page.follows[back]):
+            break
+        wider = _widened(page, shown, [back - 1])
+        if back - 1 not in wider:
+            break
+        shown = wider
+    return shown
+
+
+def _leads_to(page: Page, place: int) -> list[int]:
+    is_last = place + 1 == len(page.units) or page.rows[place + 1] != page.rows[place]
+    return [] if is_last or not page.units[place].flags & LEADS else [place + 1]
+
+
+def _led(page: Page, shown: frozenset[int], place: int) -> frozenset[int]:
+    led = _leads_to(page, place)
+    return _widened(page, shown, led) if led else shown
+
+
+def _with_another(page: Page, shown: frozenset[int], place: int) -> frozenset[int] | None:
+    unit = page.units[place]
+    more = _bound(page, [place, *_leads_to(page, place)]) | {*_head_of(page, place)}
+    if unit.flags & INSIDE:
+        more |= {_beginning(page, place)}
+    elif unit.flags & DANGLING and page.follows[place]:
+        more |= _bound(page, [place - 1])
+    return _explained(page, shown | more, place) if _fits(page, shown | more) else None
 
 
 def cut_sentence(
-    start: int, end: int, matches: Sequence[Located], weights: Sequence[float], limit: int
-) -> tuple[int, int]:
-    """The part of one long sentence with the greatest weight of distinct terms, with some text before the first."""
+    unit: Span, matches: Sequence[Located], words: Sequence[Span], idfs: Sequence[float], room: int
+) -> Span:
+    """The part of a long sentence with the greatest weight of distinct terms, a quarter of it before the first."""
+    start, end = unit
     inside = [match for match in matches if start <= match[0] < end]
-    room = room_of(limit)
-    begin, best_weight = start, -1.0
-    for number, (match_start, *_) in enumerate(inside):
-        candidate = max(start, min(match_start - room // 4, end - room))
-        seen: dict[int, float] = {}
-        for _, match_end, term in inside[number : number + room]:
-            if match_end > candidate + room:
-                break
-            seen[term] = weights[term]
-        if sum(seen.values()) > best_weight:
-            begin, best_weight = candidate, sum(seen.values())
+    begin, best = start, -1.0
+    for number, (first, *_) in enumerate(inside):
+        candidate = max(start, min(first - room // 4, end - room))
+        seen = {
+            term
+            for _, last, term in takewhile(lambda match: match[1] <= candidate + room, inside[number:])  # noqa: B023
+        }
+        if sum(idfs[term] for term in seen) > best:
+            begin, best = candidate, sum(idfs[term] for term in seen)
     stop = min(end, begin + room)
-    for match_start, match_end, _ in inside:
-        if match_start < stop < match_end and match_start > begin:
-            stop = match_start  # a marked word is shown whole or not at all
+    for first, last in words:  # no half words
+        if first < begin < last < stop and begin > start:
+            begin = last
+        if begin < first < stop < last and stop < end:
+            stop = first
     return begin, stop
 
 
-def room_of(limit: int) -> int:
-    """Characters of a cut sentence that fit, with an ellipsis on both sides unless that leaves nothing."""
-    return limit - 2 if limit > 2 else limit
+def marks_of(span: Span, matches: Sequence[tuple[int, int, bool]], words: Sequence[Span]) -> list[Span]:
+    """What is marked of a span: words that matched, and runs of grams as far as they cover most of a word.
+
+    ``matches`` are first, one past last, and whether it is a gram, in the order of their places.
+    """
+    inside = [match for match in matches if span[0] <= match[0] and match[1] <= span[1]]
+    runs: list[tuple[int, int, bool]] = []
+    for first, last, gram in inside:
+        if runs and runs[-1][2] == gram and first <= runs[-1][1]:
+            runs[-1] = (runs[-1][0], max(last, runs[-1][1]), gram)
+        else:
+            runs.append((first, last, gram))
+    marked: set[int] = set()
+    for first, last, gram in runs:
+        begin, end = _whole_words(first, last, words) if gram else (first, last)
+        if begin < end and span[0] <= begin and end <= span[1]:
+            marked |= set(range(begin, end))
+    places = sorted(marked)
+    starts = [place for place in places if place - 1 not in marked]
+    ends = [place + 1 for place in places if place + 1 not in marked]
+    return [(begin, end) for begin, end in zip(starts, ends, strict=True) if end - begin > 1]
 
 
-def window_of(
-    pieces: Sequence[Span], matches: Sequence[Located], weights: Sequence[float], limit: int
-) -> tuple[int, int, bool, bool, list[Span]]:
-    """What is shown of a passage: first and last character, what is cut, and the marks."""
-    if not pieces:
-        return 0, 0, False, False, []
-    first, last = best_window(pieces, matches, weights, limit)
-    start, end = pieces[first][0], pieces[last][1]
-    if end - start > limit:
-        start, end = cut_sentence(start, end, matches, weights, limit)
-    marks: list[Span] = []
-    for match_start, match_end, _ in matches:
-        if start <= match_start and match_end <= end:
-            if marks and match_start <= marks[-1][1]:
-                marks[-1] = (marks[-1][0], max(marks[-1][1], match_end))
-            else:
-                marks.append((match_start, match_end))
-    return start, end, pieces[first][0] < start, end < pieces[last][1], marks
+def _whole_words(first: int, last: int, words: Sequence[Span]) -> Span:
+    """A run of grams that covers half of a word or more covers it, else lets it go."""
+    begin, end = first, last
+    for start, stop in words:
+        if start < first < stop:
+            begin = start if stop <= last and 2 * (stop - first) >= stop - start else stop
+        if start < last < stop:
+            end = stop if start >= first and 2 * (last - start) >= stop - start else start
+    return begin, end

@@ -17,9 +17,9 @@ import pytest
 from conftest import write_articles
 
 from kbsearch import IndexIncompatible, KnowledgeBase, build
-from kbsearch.sentences import VERSION as SENTENCES
 from kbsearch.store import FORMAT
 from kbsearch.text import fingerprint
+from kbsearch.units import VERSION as UNITS
 
 DATA = Path(__file__).parent / "data"
 OLD = sorted(DATA.glob("index-format-*"))
@@ -42,7 +42,7 @@ def test_an_old_index_answers_or_is_refused_by_what_differs(folder: Path, tmp_pa
     try:
         hits = KnowledgeBase.open(index).search("返品の送料", k=1, mode="lexical").hits
     except IndexIncompatible as error:
-        here = f"{fingerprint()} sentences/{SENTENCES}"
+        here = f"{fingerprint()} units/{UNITS}"
         assert (manifest["format"], manifest["fingerprints"]["analyser"]) != (FORMAT, here)
         assert error.found in {str(manifest["format"]), manifest["fingerprints"]["analyser"]}  # noqa: PT017
         assert "kbsearch build" in str(error)  # noqa: PT017

@@ -23,6 +23,7 @@ index = "out/help"
 encoder = "sentence-transformers:from-file"
 languages = ["ja", "EN"]
 synonyms = "words/synonyms.txt"
+sentences = true
 
 [weights]
 title = 5
@@ -49,7 +50,7 @@ def settle(
 
 def test_without_anything_the_defaults_count(folder: Path) -> None:
     assert settle(folder) == Settings(
-        Path("articles"), Path("indexes/help"), "e5-small", (), None, Weights(3, 2, 3, 1), None
+        Path("articles"), Path("indexes/help"), "e5-small", (), None, None, Weights(3, 2, 3, 1), None
     )
 
 
@@ -60,6 +61,7 @@ def test_a_file_beats_the_defaults_and_its_paths_are_its_own(folder: Path) -> No
         encoder="sentence-transformers:from-file",
         languages=("ja", "en"),
         synonyms=folder / "words/synonyms.txt",
+        sentences=True,
         weights=Weights(title=5, heading=2, alias=3, body=0),
         file=folder / FILE_NAME,
     )
@@ -75,6 +77,7 @@ ENVIRONMENT = {
     "KBSEARCH_ENCODER": "env-encoder",
     "KBSEARCH_LANGUAGES": "EN, fr ja",
     "KBSEARCH_SYNONYMS": "env-synonyms.txt",
+    "KBSEARCH_SENTENCES": "No",
     "KBSEARCH_WEIGHTS": "title=7, body=2",
 }
 
@@ -86,6 +89,7 @@ def test_the_environment_beats_the_file_and_its_paths_are_the_working_folder_s(f
         encoder="env-encoder",
         languages=("en", "fr", "ja"),
         synonyms=Path("env-synonyms.txt"),
+        sentences=False,
         weights=Weights(title=7, heading=2, alias=3, body=2),
         file=folder / FILE_NAME,
     )
@@ -144,6 +148,7 @@ def test_a_byte_order_mark_does_no_harm(folder: Path) -> None:
         ('index = ""', "index must be a text"),
         ('encoder = ["e5-small"]', "encoder must be a text"),
         ("synonyms = true", "synonyms must be a text, not True"),
+        ('sentences = "yes"', "sentences must be true or false, not 'yes'"),
         ('synonyms = ""', "synonyms must be a text"),
         ('languages = "ja"', "languages must be a list"),
         ('languages = ["ja", 3]', "languages must be a list"),
@@ -212,9 +217,10 @@ def test_init_writes_settings_that_load_and_an_article_that_parses(tmp_path: Pat
 
 
 def test_the_written_settings_show_every_setting(tmp_path: Path) -> None:
-    """That of the synonyms behind a comment sign: there is no such file yet."""
+    """Those of synonyms and sentences behind a comment sign: there is no such file yet, and it depends on the size."""
     config = write_scaffold(tmp_path)[0]
     text = config.read_text("utf-8").replace("\n# synonyms = ", "\nsynonyms = ")
+    text = text.replace("\n# sentences = ", "\nsentences = ")
     names = [field.name for field in fields(Settings) if field.name != "file"]
     assert [name for name in names if f"\n{name} = " not in text and f"\n[{name}]" not in text] == []
     assert [part.name for part in fields(Weights) if f"\n{part.name} = " not in text] == []

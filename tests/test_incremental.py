@@ -124,7 +124,8 @@ def test_edits_of_many_days_are_told_exactly_and_answer_as_a_full_build(
         report = build(articles, index, encoder=FAKE)
         assert told(report) == differences(before, after)
         assert report.published is (before != after)
-        assert report.counts["encoded"] == len(fake_encoder.encoded) == len(set(fake_encoder.encoded))
+        computed = report.counts["encoded"] + report.counts["sentences"]
+        assert computed == len(fake_encoder.encoded) == len(set(fake_encoder.encoded))
         equal_to_fresh(articles, index)
         assert leftovers(index) == set()
         before, after = after, a_day_of_edits(after, chance, day)
@@ -151,7 +152,9 @@ def test_a_build_without_a_change_publishes_nothing(
         assert report.generation == first
         assert (report.added, report.changed, report.removed) == ((), (), ())
         assert report.unchanged == tuple(sorted(ARTICLES))
-        assert report.counts == {"articles": 12, "served": 11, "passages": PASSAGES, "encoded": 0, "reused": PASSAGES}
+        assert report.counts == {
+            "articles": 12, "served": 11, "passages": PASSAGES, "encoded": 0, "reused": PASSAGES, "sentences": 0,
+        }  # fmt: skip
     assert state() == before
     assert fake_encoder.encoded == []
     assert leftovers(index) == set()
@@ -173,15 +176,15 @@ def test_a_renamed_file_is_one_removed_and_one_added_and_costs_no_vector(
 def test_only_changed_passages_are_encoded(
     articles: Path, index: Path, rebuild: Callable[[], BuildReport], fake_encoder: FakeEncoder
 ) -> None:
-    """One changed section of one article costs one vector."""
+    """One changed section of one article costs one vector, and one for each sentence that changed."""
     fake_encoder.encoded.clear()
     file = articles / "shop/returns.ja.md"
     file.write_text(file.read_text("utf-8").replace("再発送は無料です", "再発送は500円です"), "utf-8")
     report = rebuild()
     assert report.changed == ("shop/returns.ja.md",)
-    assert report.counts["encoded"] == 1
-    assert len(fake_encoder.encoded) == 1
-    assert "500円" in fake_encoder.encoded[0]
+    assert (report.counts["encoded"], report.counts["sentences"]) == (1, 1)
+    assert len(fake_encoder.encoded) == 2
+    assert all("500円" in text for text in fake_encoder.encoded)
     equal_to_fresh(articles, index)
 
 
@@ -231,7 +234,9 @@ def test_a_full_build_over_an_index_answers_as_a_new_one(
     fake_encoder.encoded.clear()
     report = build(articles, index, encoder=FAKE, full=True)
     assert report.published
-    assert report.counts["encoded"] == len(fake_encoder.encoded) == PASSAGES + TITLES
+    assert report.counts["encoded"] == PASSAGES + TITLES
+    assert report.counts["encoded"] + report.counts["sentences"] == len(fake_encoder.encoded)
+    assert report.counts["sentences"] > 5
     equal_to_fresh(articles, index)
     assert leftovers(index) == set()
 
@@ -272,7 +277,7 @@ def test_everything_may_go_and_come_back(articles: Path, index: Path, rebuild: C
     report = rebuild()
     assert report.published
     assert report.removed == tuple(sorted(ARTICLES))
-    assert report.counts == {"articles": 0, "served": 0, "passages": 0, "encoded": 0, "reused": 0}
+    assert set(report.counts.values()) == {0}
     assert all(hits == [] for _, _, hits in answers_of(index))
     assert all(hits == [] for _, _, hits in answers(KnowledgeBase.open(index), filter={"lang": "ja"}))
     assert KnowledgeBase.open(index).status().counts["articles"] == 0

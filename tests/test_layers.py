@@ -18,16 +18,16 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["errors", "forms", "model", "structures"],
-    1: ["arrays", "excerpts", "native", "procedures", "scope", "sentences", "views"],
+    0: ["display", "errors", "forms", "model", "structures"],
+    1: ["arrays", "contract", "excerpts", "handles", "native", "procedures", "scope", "sentences", "views"],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "labels", "laps", "lexical", "markdown", "measures", "rank", "results", "sources", "text", "trees", "turns",
-        "units", "vector", "vocabulary",
+        "labels", "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",
+        "turns", "twins", "units", "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "journal", "perturb", "previous", "quotes", "related", "render", "scaffold",
-        "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
+        "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "quotes", "related",
+        "render", "scaffold", "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
     ],
     4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],

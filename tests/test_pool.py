@@ -45,7 +45,7 @@ def index_of(random: np.random.Generator, rows: int) -> TokenIndex:
                 for text in texts:
                     found = analyse(text)
                     words, grams = (found.words.terms, found.words.spans), (found.grams.terms, found.grams.spans)
-                    writer.add_text(text, words, grams, [])
+                    writer.add_text(text, words, grams)
                 writer.add_row(texts[0], (texts[1], texts[2], texts[3]), zip(texts, (1, 3, 2, 3), strict=True))
         return TokenIndex(Path(folder) / "tokens", rows)
 

@@ -31,7 +31,6 @@ from kbsearch import tokens as tokens_module
 from kbsearch.columns import load_column, save_column
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalIndex, LexicalRow, quantised_length, write_lexical
-from kbsearch.sentences import sentences
 from kbsearch.text import analyse
 from kbsearch.tokens import SLOTS, TokenIndex, TokenWriter, term_id
 
@@ -54,13 +53,12 @@ class Text:
     name: str
     words: tuple[tuple[str, Span], ...] = ()
     grams: tuple[tuple[str, Span], ...] = ()
-    sentences: tuple[Span, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> Text:
         found = analyse(text)
         words, grams = (tuple(zip(part.terms, part.spans, strict=True)) for part in (found.words, found.grams))
-        return cls(text, words, grams, tuple(sentences(text)))
+        return cls(text, words, grams)
 
     @classmethod
     def of(cls, words: str = "", grams: str = "") -> Text:
@@ -108,7 +106,7 @@ def write(folder: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:
                     words, grams = (
                         ([term for term, _ in part], [span for _, span in part]) for part in (text.words, text.grams)
                     )
-                    writer.add_text(text.name, words, grams, text.sentences)
+                    writer.add_text(text.name, words, grams)
             slots = (row.title.name, row.heading.name, row.alias.name)
             joined.append(writer.add_row(row.body.name, slots, [(text.name, weight) for text, weight in row.parts]))
     return joined
@@ -386,14 +384,6 @@ def test_the_memory_of_a_writer_may_be_small(tmp_path: Path, monkeypatch: pytest
         assert file.read_bytes() == (tmp_path / "pieces" / file.name).read_bytes(), file.name
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(max_size=60) | st.text("。. \n返品a1-", max_size=60), max_size=4))
-def test_the_sentences_of_a_body_are_read_back(texts: list[str]) -> None:
-    rows = [Row(Text.read(text)) for text in texts]
-    index = opened(rows)
-    assert [index.sentences(row) for row in range(len(rows))] == [sentences(text) for text in texts]
-
-
 # Where the question's terms stand
 
 
@@ -478,7 +468,7 @@ def test_no_place_is_lost_where_many_are(words: int) -> None:
 # Long, and strange
 
 
-def test_a_passage_of_300000_characters_has_its_sentences_and_its_first_places() -> None:
+def test_a_passage_of_300000_characters_has_its_first_places() -> None:
     text = "返品の送料は無料です。" * 27_300
     assert len(text) > 300_000
     body = Text.read(text)
@@ -489,8 +479,6 @@ def test_a_passage_of_300000_characters_has_its_sentences_and_its_first_places()
     assert set(first) <= set(matched(body, *asked))
     assert [match for match in first if match[2] == "返品"][:3] == [(0, 2, "返品"), (11, 13, "返品"), (22, 24, "返品")]
     assert second == [(0, 2, "送料")]
-    assert index.sentences(0) == sentences(text)
-    assert index.sentences(0)[-1][1] == 20_000
     words, grams, *_ = index.describe(index.ask(*asked, ({"返品": 1}, {"無料": 1})), every(index))
     assert words[0] == pytest.approx(textbook([Row(body), Row(Text.read("送料"))], "words", asked[0], {"返品": 1})[0])
     assert grams[0] > 0
@@ -534,8 +522,7 @@ def test_what_begins_beyond_65535_characters_is_counted_and_not_shown() -> None:
     index = opened([Row(Text.read(text))])
     asked = index.ask({"返品": 1.0}, {}, ({"返品": 1}, {}))
     assert index.describe(asked, every(index))[0][0] > 0
-    shown = index.sentences(0)[-1][1]
-    assert [start for row in index.matches(asked, every(index)) for start, *_ in row if start < shown] == []
+    assert [start for row in index.matches(asked, every(index)) for start, *_ in row if start < 65_535] == []
 
 
 @pytest.mark.parametrize("term", ["", "\ud800", "\0", "a" * 64, "𠮷", " "])
@@ -673,8 +660,7 @@ def test_a_column_with_something_behind_it_answers_the_same(tmp_path: Path) -> N
 
 def test_a_column_of_one_value_more_or_less_is_damage(tmp_path: Path) -> None:
     found = outcomes_of("resize", tmp_path)
-    assert unexpected(found, "IndexCorrupt", "answered the same") == {}
-    assert {name for name, outcomes in found.items() if "answered the same" in outcomes} <= {"sentences"}
+    assert unexpected(found, "IndexCorrupt") == {}
 
 
 def test_whichever_byte_is_changed_it_is_damage_or_an_answer(tmp_path: Path) -> None:
@@ -707,9 +693,9 @@ def _read(folder: Path) -> str:
         idfs = [dict.fromkeys(asked.terms(stream), 1.5) for stream in STREAMS]
         terms = index.ask(idfs[0], idfs[1], (dict.fromkeys(idfs[0], 1), dict.fromkeys(idfs[1], 1)))
         said += [part.tolist() for part in index.describe(terms, rows)]
-        said += [index.matches(terms, rows), index.windows(terms, rows, 60, 58)]
+        said.append(index.matches(terms, rows))
     for row in range(len(SHELF)):
-        said += [index.sentences(row), [sorted(index.counts(row, stream).items()) for stream in STREAMS]]
+        said.append([sorted(index.counts(row, stream).items()) for stream in STREAMS])
     said.append(index.shown(rows))
     return repr(said)
 

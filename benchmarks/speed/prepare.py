@@ -25,6 +25,7 @@ from kbsearch.builder import TARGET_TOKENS, build
 from kbsearch.embed import load_encoder, text_key
 from kbsearch.journal import Journal
 from kbsearch.markdown import parse_article
+from kbsearch.quotable import MOST_ROWS, sentence_texts
 from kbsearch.rows import make_rows
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
@@ -141,7 +142,7 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
     journal = Journal(kept, encoder.fingerprint, encoder.dimension)
     generator = np.random.default_rng(wanted.seed)
     missing: dict[str, str] = {}
-    for text in _texts(articles, encoder):
+    for text in _texts(articles, encoder, sentences=wanted.size <= MOST_ROWS):
         if (key := text_key(text)) not in journal.known.places:
             missing.setdefault(key, text if maker is None else "")
     _say(f"{len(missing):,} vectors are wanted")
@@ -156,7 +157,7 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
         shutil.copyfile(kept, Store(index).journal)
 
 
-def _texts(articles: Path, encoder: Encoder) -> Iterator[str]:
+def _texts(articles: Path, encoder: Encoder, *, sentences: bool) -> Iterator[str]:
     """What a build encodes, article by article; the same steps as :func:`kbsearch.builder.build`."""
     for file in sorted(articles.rglob("*.md")):
         article, _ = parse_article(
@@ -169,6 +170,8 @@ def _texts(articles: Path, encoder: Encoder) -> Iterator[str]:
         )
         yield article.title
         yield from (row.text for row in make_rows([article]))
+        if sentences:
+            yield from sentence_texts(article)
 
 
 class _Recorder:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import typer.main
 
-from kbsearch import errors, filters, forms, model, rank, results, scaffold, views
+from kbsearch import errors, filters, forms, model, rank, results, scaffold, schema, views
 from kbsearch.cli.commands import app
 from kbsearch.config import Settings
 from kbsearch.store import Files
@@ -28,6 +28,7 @@ __all__ = [
     "first_sentence",
     "index_files",
     "init_file",
+    "json_keys",
     "presets",
     "settings",
     "types",
@@ -106,6 +107,37 @@ def init_file() -> str:
     return f"```toml\n{scaffold._TOML}```"  # noqa: SLF001 - shown as it is
 
 
+def json_keys() -> str:
+    """Every document and part of the JSON, by its schema."""
+    parts = []
+    for name, described in schema()["$defs"].items():
+        needed = described.get("required", ())
+        parts += [f"## {name}", "", described.get("description", ""), ""]
+        rows = [
+            f"| `{key}` | {_cell(_json_type(value))} | {'' if key in needed else 'sometimes'} "
+            f"| {_cell(value.get('description', ''))} |"
+            for key, value in described.get("properties", {}).items()
+        ]
+        parts += ["| key | type | | what it is |", "|---|---|---|---|", *rows, ""] if rows else []
+    return "\n".join(parts)
+
+
+def _json_type(described: dict[str, Any]) -> str:
+    """What may stand there: ``text or null``, a list of a part that has a table of its own."""
+    if "$ref" in described:
+        name = described["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in described or "enum" in described:
+        return ", ".join(f"`{value}`" for value in described.get("enum", [described.get("const")]))
+    if "anyOf" in described or "oneOf" in described:
+        return " or ".join(_json_type(one) for one in described.get("anyOf") or described["oneOf"])
+    kinds = described.get("type", "anything")
+    if kinds == "array":
+        return f"list of {_json_type(described['items'])}" if isinstance(described.get("items"), dict) else "list"
+    names = {"string": "text", "boolean": "true or false"}
+    return " or ".join(names.get(kind, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
+
+
 def types() -> str:
     """Names of types that stand in signatures."""
     named = {
@@ -154,6 +186,7 @@ TABLES: Final = {
     "errors": error_tree,
     "files": index_files,
     "init": init_file,
+    "json": json_keys,
     "presets": presets,
     "settings": settings,
     "types": types,

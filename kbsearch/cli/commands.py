@@ -15,6 +15,7 @@ from kbsearch.cli.output import print_json, print_lines, say, show
 from kbsearch.errors import BadQuery
 from kbsearch.filters import parse_day, parse_languages
 from kbsearch.labels import costs_line
+from kbsearch.model import JSON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,12 +105,21 @@ def build(
             help="File of words that mean the same.  [default: synonyms.txt of the folder]", show_default=False
         ),
     ] = None,
+    sentences: Annotated[
+        bool | None,
+        typer.Option(
+            "--sentences/--no-sentences",
+            help="Encode every sentence, so that snippets are chosen by meaning; takes as long as the passages do.  "
+            "[default: up to 200,000 passages]",
+            show_default=False,
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read, analyse and encode everything again.")] = False,  # noqa: FBT002
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use.", show_default=False)] = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Bring the index up to date with a folder of articles."""
-    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms)
+    settings = settle(articles=articles, index=index, encoder=encoder, synonyms=synonyms, sentences=sentences)
     from kbsearch import render
     from kbsearch.builder import build as run
 
@@ -123,6 +133,7 @@ def build(
             weights=settings.weights,
             languages=settings.languages,
             synonyms=settings.synonyms,
+            sentences=settings.sentences,
             progress=progress,
         )
     if as_json:
@@ -229,7 +240,12 @@ def show_article(
             print_lines(opened.text)
             say(costs_line(opened))
         return
-    if "#" in section:
+    place = kb.resolve(section, as_of=as_of).live()
+    if place.moved_from is not None:
+        say(f"note: “{place.moved_from}” is now “{place.handle}”")
+    for before in place.successors:
+        say(f"note: before {place.since} “{section}” was another article, now “{before.handle}”")
+    if "#" in place.section_id:
         view = kb.section(section, as_of=as_of)
         if as_json:
             print_json(view.to_dict())
@@ -242,7 +258,8 @@ def show_article(
     if as_json:
         from kbsearch.results import article_to_dict
 
-        print_json(article_to_dict(article))
+        handles = kb.snapshot.content.handles_by_address
+        print_json(article_to_dict(article, handles) | {"moved_from": place.moved_from})
     else:
         from kbsearch import render
 
@@ -263,7 +280,7 @@ def steps(
     """Walk a procedure step by step; into a pipe, print all of it."""
     found = open_index(index).steps(handle, procedure)
     if as_json:
-        print_json({"version": 1, **found.step(step).to_dict()} if step else found.to_dict())
+        print_json({"version": JSON_VERSION, **found.step(step).to_dict()} if step else found.to_dict())
         return
     from kbsearch import walkthrough
 
@@ -312,7 +329,7 @@ def verify(
     if damage:
         raise typer.Exit(damage[0].exit_code)
     found: dict[str, Any] = {
-        "version": 1,
+        "version": JSON_VERSION,
         "generation": kb.generation,
         "files": len(kb.snapshot.generation.manifest["files"]),
     }
@@ -408,6 +425,14 @@ def evaluate(
         say(f"failed: {reason}")
     if failed:
         raise typer.Exit(EXIT_UNDER)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what --json prints."""
+    from kbsearch.contract import schema_text
+
+    print_lines(schema_text())
 
 
 @app.command()

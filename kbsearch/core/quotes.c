@@ -1,113 +1,119 @@
 /* What of an article answers: the sentences to quote of its best passages, as kbsearch/quotes.py says. */
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "core.h"
 
-enum { MOST_PLACES = 4000, MOST_UNITS = 2000, MOST_SPANS = 32, GAP = 3, TINY = 12, NONE = -1 };
+enum { MOST_PLACES = 4000, MOST_UNITS = 2000, MOST_SPANS = 32, GAP = 3, TINY = 12, FARTHEST_BACK = 2, NONE = -1 };
 
 /* Flags of a unit, as kbsearch/units.py explains them. */
 enum {
     TIED = 1, DANGLING = 2, LEADS = 4, STEP = 8, ITEM = 16, INSIDE = 32, ROW = 64, HEAD = 128, WARNS = 256, ASKS = 512,
-    BEFORE_TIED = 1024, BEFORE_WARNING = 2048, NUMBERS = 4096, RULES = 8192
+    BEFORE_TIED = 1024, BEFORE_WARNING = 2048, NUMBERS = 4096, RULES = 8192, FIRST = 16384, AGAIN = 32768
 };
 
 /* What a quotation must say besides: that a restriction, a warning, other steps of a list are left out. */
 enum { RESTRICTION = 1, WARNING = 2, STEPS = 4 };
 
-/* A unit of the article at hand. Those of one row follow each other; the rows are in the order of the text. */
+/* A unit of the article at hand; the rows are in the order of the text. Places are those of units on the page. */
 typedef struct {
     const kb_unit *unit;
     int64_t row;
     double score;
-    int32_t first, last; /* places of the first and last unit of its row */
-    int32_t rank;        /* of its row among the article's */
-    uint8_t chosen, tried;
+    int32_t last;    /* the last unit of its row */
+    int32_t begin;   /* the beginning of its item; itself outside of one */
+    int32_t head;    /* the head of its table, or NONE */
+    int32_t end;     /* the last unit of its list or table; itself outside of one */
+    int32_t list;    /* a number that the steps of one list share; 0 outside of one */
+    uint8_t follows; /* whether the unit before it on the page stands right before it in its section */
+    uint8_t tried;
 } kb_candidate;
 
 typedef struct {
     kb_candidate *units;
+    uint8_t *chosen, *saved; /* of each unit */
     int32_t n;
     const kb_quoting *how;
 } kb_page;
 
 static int flags_of(const kb_page *page, int32_t place) { return page->units[place].unit->flags; }
 
-static int is_listed(int flags) { return flags & (STEP | ITEM | INSIDE | ROW | HEAD); }
-
-/* Place of the last unit of the list or table that a unit belongs to; its own place when it belongs to none. */
-static int32_t end_of_list(const kb_page *page, int32_t place) {
-    int32_t last = page->units[place].last;
-    if (!is_listed(flags_of(page, place))) return place;
-    while (place < last && is_listed(flags_of(page, place + 1))) place++;
-    return place;
+/* Whether the next unit on the page is the next one of its section, and is as one of the flags says. */
+static int precedes(const kb_page *page, int32_t place, int flags) {
+    return place + 1 < page->n && page->units[place + 1].follows && flags_of(page, place + 1) & flags;
 }
 
-/* Choose what must be shown with a unit: its restrictions, and the head of its table. */
-static void choose_bound(kb_page *page, int32_t place) {
+/* Find what belongs together. A list goes on behind a paragraph when its numbers do. */
+static void connect(kb_page *page) {
     kb_candidate *units = page->units;
-    int32_t last = units[place].last, first = units[place].first;
-    units[place].chosen = 1;
-    if (flags_of(page, place) & ROW) {
-        int32_t head = place;
-        while (head > first && flags_of(page, head) & ROW) head--;
-        if (flags_of(page, head) & HEAD) units[head].chosen = 1;
+    const kb_unit *step = NULL;
+    const int listed = STEP | ITEM | INSIDE | ROW | HEAD;
+    int32_t list = 0, head = NONE, begin = NONE;
+    for (int32_t i = 0; i < page->n; i++) {
+        const kb_unit *unit = units[i].unit;
+        int flags = unit->flags;
+        units[i].follows = i && unit == units[i - 1].unit + 1 && !(flags & FIRST);
+        head = flags & HEAD ? i : flags & ROW && units[i].follows ? head : NONE;
+        units[i].head = flags & ROW ? head : NONE;
+        begin = flags & INSIDE && units[i].follows ? begin : i;
+        units[i].begin = begin;
+        if (flags & STEP) {
+            list += !step || unit->number <= step->number || unit->total != step->total;
+            step = unit;
+        }
+        units[i].list = flags & STEP ? list : begin < i ? units[begin].list : 0;
     }
-    for (int32_t next = place + 1; next <= last && flags_of(page, next) & TIED; next++) units[next].chosen = 1;
-}
-
-/* Choose what a unit needs to be understood: what it points back to, what it restricts, the beginning of its item, what it
- * introduces. Answers whether there is any. */
-static int choose_wanted(kb_page *page, int32_t place) {
-    kb_candidate *units = page->units;
-    int32_t first = units[place].first, last = units[place].last, at = place, flags = flags_of(page, place);
-    if (flags & INSIDE) {
-        while (at > first && flags_of(page, at) & INSIDE) units[--at].chosen = 1;
-    } else {
-        while (at > first && flags_of(page, at) & DANGLING && place - at < 2) units[--at].chosen = 1;
-    }
-    if (flags & LEADS && place < last) units[++place].chosen = 1;
-    return at < place;
+    for (int32_t i = page->n - 1; i >= 0; i--)
+        units[i].end = flags_of(page, i) & listed && precedes(page, i, listed) ? units[i + 1].end : i;
 }
 
 static int64_t digits(int64_t number) { return number < 10 ? 1 : number < 100 ? 2 : number < 1000 ? 3 : 5; }
 
-/* Which notes the chosen units need, and of which steps; characters that the notes take. */
+/* Whether a restriction stands right behind a unit and is left out, or is in a passage that is not on the page. */
+static int lacks_restriction(const kb_page *page, int32_t place) {
+    if (precedes(page, place, TIED)) return !page->chosen[place + 1];
+    return place == page->units[place].last && flags_of(page, place) & BEFORE_TIED;
+}
+
+/* Which notes the chosen units need, and of which steps. Answers the characters that the notes take, or NONE when two
+ * lists are shown in part: there is one note for one. */
 static int64_t notes_of(const kb_page *page, kb_quote *quote) {
     const kb_candidate *units = page->units;
-    int64_t notes = 0, cost = 0, shown = 0, total = 0, before = NONE;
-    quote->first_step = quote->last_step = quote->total_steps = quote->steps = 0;
-    for (int32_t i = 0; i < page->n; i++) {
-        int32_t flags = flags_of(page, i);
-        if (!units[i].chosen) {
-            if (flags & WARNS && shown && units[i].row == before) notes |= WARNING;
+    int64_t notes = 0, cost = 0, row = NONE;
+    int32_t list = 0, last = NONE;
+    kb_quote steps = {0};
+    quote->first_step = quote->last_step = quote->steps = quote->total_steps = 0;
+    for (int32_t i = 0; i <= page->n; i++) {
+        if (i == page->n || (page->chosen[i] && units[i].list && units[i].list != list)) { /* a list has ended */
+            if (steps.steps < steps.total_steps) {
+                if (notes & STEPS) return NONE;
+                notes |= STEPS;
+                quote->first_step = steps.first_step, quote->last_step = steps.last_step;
+                quote->steps = steps.steps, quote->total_steps = steps.total_steps;
+            }
+            if (i == page->n) break;
+            list = units[i].list;
+            steps = (kb_quote){0};
+        }
+        if (!page->chosen[i]) {
+            if (flags_of(page, i) & WARNS && units[i].row == row) notes |= WARNING;
             continue;
         }
-        shown++;
-        before = units[i].row;
-        if (i == units[i].last) {
-            if (flags & BEFORE_TIED) notes |= RESTRICTION;
-        } else if (flags_of(page, i + 1) & TIED && !units[i + 1].chosen) {
-            notes |= RESTRICTION;
-        }
-        int32_t end = end_of_list(page, i);
-        if (end < units[i].last && flags_of(page, end + 1) & TIED && !units[end + 1].chosen) notes |= RESTRICTION;
-        if (flags_of(page, units[i].last) & BEFORE_WARNING) notes |= WARNING;
-        int32_t step = i; /* a sentence inside a step is a part of it */
-        while (step > units[i].first && flags_of(page, step) & INSIDE) step--;
-        const kb_unit *unit = units[step].unit;
-        if (unit->flags & STEP && unit->total > 1 && (!total || total == unit->total) &&
-            (!quote->steps || unit->number > quote->last_step)) {
-            total = unit->total;
-            if (!quote->steps++) quote->first_step = unit->number;
-            quote->last_step = unit->number;
-            quote->total_steps = unit->total;
-        }
+        row = units[i].row;
+        int32_t end = units[i].last;
+        /* A restriction behind a list restricts all that is in it. */
+        if (lacks_restriction(page, i) || lacks_restriction(page, units[i].end)) notes |= RESTRICTION;
+        if (flags_of(page, end) & BEFORE_WARNING && !(precedes(page, end, WARNS) && page->chosen[end + 1])) notes |= WARNING;
+        const kb_unit *step = units[units[i].begin].unit; /* a sentence inside a step is a part of it */
+        if (!units[i].list || units[i].begin == last) continue;
+        last = units[i].begin;
+        if (!steps.steps++) steps.first_step = step->number;
+        steps.last_step = step->number;
+        steps.total_steps = step->total;
     }
-    if (quote->steps && quote->steps < quote->total_steps) {
-        notes |= STEPS;
+    if (notes & STEPS)
         cost += page->how->steps_note + digits(quote->first_step) + digits(quote->last_step) + digits(quote->total_steps);
-    }
     if (notes & RESTRICTION) cost += page->how->restriction_note;
     if (notes & WARNING) cost += page->how->warning_note;
     quote->notes = (int32_t)notes;
@@ -116,84 +122,151 @@ static int64_t notes_of(const kb_page *page, kb_quote *quote) {
 
 /* Characters that the chosen units take with what is between them, without notes. */
 static int64_t length_of(const kb_page *page) {
-    int64_t length = 0, before = NONE;
+    int64_t length = 0;
+    int32_t last = NONE;
     for (int32_t i = 0; i < page->n; i++) {
         const kb_unit *unit = page->units[i].unit;
-        if (!page->units[i].chosen) continue;
-        if (before != NONE) {
-            int near = before == i - 1 && page->units[before].row == page->units[i].row;
-            length += !near ? GAP : unit->start > page->units[before].unit->end ? 1 : 0;
+        if (!page->chosen[i]) continue;
+        if (last != NONE) {
+            int near = last == i - 1 && page->units[last].row == page->units[i].row;
+            length += !near ? GAP : unit->start > page->units[last].unit->end;
         }
         length += unit->end - unit->start;
-        before = i;
+        last = i;
     }
     return length;
 }
 
 static int fits(const kb_page *page) {
     kb_quote unused;
-    int64_t length = length_of(page);
-    return length <= page->how->limit && length + notes_of(page, &unused) <= page->how->limit;
+    int64_t length = length_of(page), notes = length <= page->how->limit ? notes_of(page, &unused) : 0;
+    return notes >= 0 && length + notes <= page->how->limit;
 }
 
-static void restore(kb_page *page, const uint8_t *chosen) {
-    for (int32_t i = 0; i < page->n; i++) page->units[i].chosen = chosen[i];
+/* Choose a unit and, of the restrictions behind it, as many as are wanted. */
+static void choose(kb_page *page, int32_t place, int32_t restrictions) {
+    page->chosen[place] = 1;
+    for (; restrictions > 0 && precedes(page, place, TIED); restrictions--) page->chosen[++place] = 1;
 }
 
-/* Choose a unit with all that it wants if that fits, else with what is bound to it. Answers whether it was chosen;
- * `is_first`: also alone, and without what it points back to. */
-static int choose(kb_page *page, int32_t place, uint8_t *chosen, int is_first) {
-    for (int32_t i = 0; i < page->n; i++) chosen[i] = page->units[i].chosen;
-    choose_bound(page, place);
-    if (choose_wanted(page, place)) {
-        for (int32_t i = 0; i < page->n; i++) /* what is wanted has its own restrictions */
-            if (page->units[i].chosen && !chosen[i]) choose_bound(page, i);
+static int32_t restrictions_of(const kb_page *page, int32_t place) {
+    int32_t many = 0;
+    while (precedes(page, place + many, TIED)) many++;
+    return many;
+}
+
+/* Choose some more units that follow each other, with all their restrictions or without, if they fit. */
+static int add(kb_page *page, int32_t first, int32_t last) {
+    memcpy(page->saved, page->chosen, (size_t)page->n);
+    for (int with = 1; with >= 0; with--) {
+        for (int32_t i = first; i <= last; i++) choose(page, i, with ? page->n : 0);
         if (fits(page)) return 1;
-        restore(page, chosen);
-        if (!is_first) return 0;
-        choose_bound(page, place);
+        memcpy(page->chosen, page->saved, (size_t)page->n);
     }
-    if (fits(page)) return 1;
-    restore(page, chosen);
-    if (!is_first) return 0;
-    page->units[place].chosen = 1;
-    if (fits(page)) return 1;
-    restore(page, chosen);
     return 0;
 }
 
-static double worth_of(const kb_page *page, int32_t place) {
-    const kb_candidate *unit = page->units + place;
-    int before = place > unit->first && unit[-1].chosen, after = place < unit->last && unit[1].chosen;
-    return unit->score + (before || after ? page->how->beside : 0);
+/* Choose the beginning of a unit's item, with what is between if that fits. */
+static void add_beginning(kb_page *page, int32_t place) {
+    int32_t begin = page->units[place].begin;
+    if (begin < place && !add(page, begin, place)) add(page, begin, begin);
 }
 
-/* The best unit, then others as long as they fit: near the best in worth, or beside one that is shown. */
-static int32_t choose_all(kb_page *page, uint8_t *chosen) {
+/* Whether a unit points back to the one before it. */
+static int points_back(const kb_page *page, int32_t place) {
+    return page->units[place].follows && flags_of(page, place) & DANGLING;
+}
+
+/* Choose what a unit points back to, and what that does. */
+static void add_antecedents(kb_page *page, int32_t place) {
+    for (int back = 0; back < FARTHEST_BACK && points_back(page, place) && add(page, place - 1, place - 1); back++) place--;
+}
+
+/* Choose what a unit introduces. */
+static void add_led(kb_page *page, int32_t place) {
+    if (flags_of(page, place) & LEADS && place < page->units[place].last) add(page, place + 1, place + 1);
+}
+
+/* The best unit with the head of its table, then its restrictions, then what it needs to be understood: each as far as
+ * it fits. Answers whether even the unit alone does not. */
+static int choose_best(kb_page *page, int32_t best) {
+    int32_t head = page->units[best].head;
+    for (int with_head = head != NONE; with_head >= 0; with_head--)
+        for (int32_t many = restrictions_of(page, best); many >= 0; many--) {
+            memset(page->chosen, 0, (size_t)page->n);
+            choose(page, best, many);
+            if (with_head) page->chosen[head] = 1;
+            if (!fits(page)) continue;
+            add_beginning(page, best);
+            add_antecedents(page, best);
+            add_led(page, best);
+            return 0;
+        }
+    return length_of(page) > page->how->limit; /* there is no room for a note: an ellipsis stands for it */
+}
+
+/* Another unit with all that belongs to it and all that it needs. Answers whether that fits. */
+static int choose_more(kb_page *page, int32_t place, uint8_t *before) {
+    int32_t head = page->units[place].head;
+    memcpy(before, page->chosen, (size_t)page->n);
+    choose(page, place, page->n);
+    if (head != NONE) page->chosen[head] = 1;
+    int flags = flags_of(page, place);
+    if (flags & INSIDE) page->chosen[page->units[place].begin] = 1;
+    else if (points_back(page, place)) choose(page, place - 1, page->n);
+    if (flags & LEADS && place < page->units[place].last) choose(page, place + 1, page->n);
+    if (!fits(page)) {
+        memcpy(page->chosen, before, (size_t)page->n);
+        return 0;
+    }
+    add_beginning(page, place);
+    add_antecedents(page, place);
+    return 1;
+}
+
+/* Whether a unit of its row stands beside a unit and is shown. */
+static int is_beside(const kb_page *page, int32_t place) {
+    int64_t row = page->units[place].row;
+    return (place > 0 && page->units[place - 1].row == row && page->chosen[place - 1]) ||
+           (place + 1 < page->n && page->units[place + 1].row == row && page->chosen[place + 1]);
+}
+
+/* The best unit; the question again, or the head of a table, only where there is nothing else. */
+static int32_t best_of(const kb_page *page) {
+    static const int unwanted[] = {HEAD | AGAIN, HEAD, 0};
+    int32_t best = NONE;
+    for (int k = 0; best == NONE; k++)
+        for (int32_t i = 0; i < page->n; i++)
+            if (!(flags_of(page, i) & unwanted[k]) && (best == NONE || page->units[i].score > page->units[best].score))
+                best = i;
+    return best;
+}
+
+/* The best unit, then others as long as they fit: near the best in worth, or beside one that is shown. Answers whether
+ * the best is longer than the limit, and is to be cut. */
+static int choose_all(kb_page *page, int32_t best, uint8_t *before) {
     kb_candidate *units = page->units;
-    int32_t best = NONE, pieces = 1;
-    for (int32_t i = 0; i < page->n; i++)
-        if (!(flags_of(page, i) & HEAD) && (best == NONE || units[i].score > units[best].score)) best = i;
-    if (best == NONE) best = 0;
-    if (!choose(page, best, chosen, 1)) return best;
+    int32_t pieces = 1;
+    if (choose_best(page, best)) return 1;
     for (;;) {
         int32_t next = NONE;
         double most = 0;
+        int64_t room = page->how->limit - length_of(page) + GAP; /* a gap that is filled takes no room */
         for (int32_t i = 0; i < page->n; i++) {
-            if (units[i].chosen || units[i].tried || flags_of(page, i) & HEAD) continue;
-            int beside = (i > units[i].first && units[i - 1].chosen) || (i < units[i].last && units[i + 1].chosen);
-            double worth = worth_of(page, i);
+            if (page->chosen[i] || units[i].tried || flags_of(page, i) & (HEAD | AGAIN)) continue;
+            if (units[i].unit->end - units[i].unit->start > room) continue;
+            int beside = is_beside(page, i);
+            double worth = units[i].score + (beside ? page->how->beside : 0);
             if (!beside && (pieces >= page->how->pieces || units[i].score < units[best].score - page->how->near)) continue;
             if (next == NONE || worth > most) {
                 next = i;
                 most = worth;
             }
         }
-        if (next == NONE) return best;
-        int beside = (next > units[next].first && units[next - 1].chosen) ||
-                     (next < units[next].last && units[next + 1].chosen);
+        if (next == NONE) return 0;
+        int beside = is_beside(page, next);
         units[next].tried = 1;
-        if (choose(page, next, chosen, 0)) pieces += !beside;
+        if (choose_more(page, next, before)) pieces += !beside;
     }
 }
 
@@ -265,18 +338,22 @@ static int64_t mark(const kb_tokens *tokens, const kb_question *question, int64_
     int64_t own = count;
     for (int64_t k = 0; k < n && count < space;) {
         int32_t from = matches[k].start, to = matches[k].end, is_gram = question->flags[matches[k].term] & KB_GRAM;
-        for (k++; k < n && matches[k].start <= to && (question->flags[matches[k].term] & KB_GRAM) == is_gram; k++)
+        k++;
+        if (from < start || to > end) continue;
+        for (; k < n && matches[k].start <= to && (question->flags[matches[k].term] & KB_GRAM) == is_gram; k++) {
+            if (matches[k].end > end) break;
             to = matches[k].end > to ? matches[k].end : to;
+        }
         if (is_gram) whole_words(tokens, text, &from, &to);
         if (from < start || to > end || to <= from) continue;
-        if (count > own && from <= marks[3 * count - 1]) {
-            if (to > marks[3 * count - 1]) marks[3 * count - 1] = to;
-        } else {
-            marks[3 * count] = (int32_t)row;
-            marks[3 * count + 1] = from;
-            marks[3 * count + 2] = to;
-            count++;
+        for (; count > own && from <= marks[3 * count - 1]; count--) { /* touches the last one */
+            if (marks[3 * count - 2] < from) from = marks[3 * count - 2];
+            if (marks[3 * count - 1] > to) to = marks[3 * count - 1];
         }
+        marks[3 * count] = (int32_t)row;
+        marks[3 * count + 1] = from;
+        marks[3 * count + 2] = to;
+        count++;
     }
     int64_t kept = own;
     for (int64_t k = own; k < count; k++) {
@@ -288,17 +365,27 @@ static int64_t mark(const kb_tokens *tokens, const kb_question *question, int64_
 
 typedef struct {
     kb_candidate *units;
-    uint8_t *chosen;
+    uint8_t *chosen; /* three times */
+    float *products;
     kb_match *matches;
     uint32_t *seen;
     int64_t *order;
 } kb_scratch;
 
-static double cosine_of(const kb_quotes *quotes, int64_t unit, const float *vector) {
-    const int8_t *code = quotes->codes + unit * quotes->width;
-    double sum = 0;
-    for (int64_t i = 0; i < quotes->width; i++) sum += (double)code[i] * vector[i];
-    return sum * quotes->scales[unit];
+/* Products of the codes of n units with a vector. Sixteen sums, added up in one fixed order, as in kb_dots. */
+KB_WIDE static void products_of(const int8_t *restrict codes, int64_t n, int64_t width, const float *restrict vector,
+                                float *restrict products) {
+    for (int64_t r = 0; r < n; r++) {
+        const int8_t *code = codes + r * width;
+        float sums[16] = {0}, rest = 0;
+        int64_t i = 0;
+        for (; i + 16 <= width; i += 16)
+            for (int k = 0; k < 16; k++) sums[k] += (float)code[i + k] * vector[i + k];
+        for (; i < width; i++) rest += (float)code[i] * vector[i];
+        for (int half = 8; half; half /= 2)
+            for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+        products[r] = sums[0] + rest;
+    }
 }
 
 /* What the kind of a unit adds: learned from which units answer, so that they need not be told apart by words. */
@@ -316,15 +403,15 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
                              const float *vector, const int64_t *rows, int64_t n, const kb_quoting *how, double total,
                              kb_scratch *scratch, kb_quote *quote, kb_span *spans, int64_t *n_spans, int32_t *marks,
                              int64_t count, int64_t space) {
-    kb_page page = {scratch->units, 0, how};
+    kb_page page = {scratch->units, scratch->chosen, scratch->chosen + MOST_UNITS, 0, how};
     int64_t kept = 0, own = *n_spans;
     memset(quote, 0, sizeof *quote);
     for (int64_t r = 0; r < n; r++) { /* in the order of the text; an alias shows what its article's first row shows */
         if (rows[r] < 0 || rows[r] >= quotes->n_rows || rows[r] >= tokens->n_rows) return KB_CORRUPT;
-        int is_new = 1;
-        for (int64_t other = 0; other < r; other++)
-            is_new &= quotes->rows[2 * rows[r]] != quotes->rows[2 * rows[other]];
-        if (!is_new || !quotes->rows[2 * rows[r] + 1]) continue;
+        int is_new = quotes->rows[2 * rows[r] + 1] > 0;
+        for (int64_t other = 0; other < kept; other++)
+            is_new &= quotes->rows[2 * rows[r]] != scratch->order[2 * other];
+        if (!is_new) continue;
         scratch->order[2 * kept] = quotes->rows[2 * rows[r]];
         scratch->order[2 * kept + 1] = r;
         kept++;
@@ -337,45 +424,48 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
         int64_t found, k = 0;
         int64_t many = kb_matches(tokens, question, &row, 1, scratch->matches, MOST_PLACES, &found);
         if (many < 0) return many;
-        int32_t first = page.n;
+        int32_t last = page.n + (int32_t)size - 1;
+        if (quotes->codes && vector)
+            products_of(quotes->codes + from * quotes->width, size, quotes->width, vector, scratch->products);
         memset(scratch->seen, 0, (size_t)question->n * sizeof *scratch->seen);
         for (int64_t u = 0; u < size; u++) {
             kb_candidate *here = scratch->units + page.n++;
             const kb_unit *unit = quotes->units + from + u;
             if (unit->end <= unit->start || (u && unit->start < quotes->units[from + u - 1].end)) return KB_CORRUPT;
-            *here = (kb_candidate){unit, row, 0, first, first + (int32_t)size - 1, (int32_t)scratch->order[2 * o + 1], 0, 0};
+            *here = (kb_candidate){.unit = unit, .row = row, .last = last};
             for (; k < many && scratch->matches[k].start < unit->end; k++) {
                 uint32_t *seen = scratch->seen + scratch->matches[k].term;
                 if (*seen != u + 1) here->score += question->idf[scratch->matches[k].term];
                 *seen = (uint32_t)u + 1;
             }
             here->score = how->words * (total > 0 ? here->score / total : 0);
-            if (quotes->codes && vector) here->score += how->cosine * cosine_of(quotes, from + u, vector);
-            here->score += how->rank * (double)here->rank;
+            if (quotes->codes && vector)
+                here->score += (double)how->cosine * scratch->products[u] * quotes->scales[from + u];
+            here->score += how->rank * (double)scratch->order[2 * o + 1];
             here->score += worth_of_kind(unit, how);
+            if (!isfinite(here->score)) return KB_CORRUPT; /* a scale is no number */
         }
     }
     if (!page.n) return count;
-    int32_t best = choose_all(&page, scratch->chosen);
-    int cut = !scratch->units[best].chosen;
-    if (cut) scratch->units[best].chosen = 1;
-    notes_of(&page, quote);
+    connect(&page);
+    int32_t best = best_of(&page);
+    int cut = choose_all(&page, best, scratch->chosen + 2 * MOST_UNITS);
+    int64_t notes = notes_of(&page, quote);
     quote->row = scratch->units[best].row;
     for (int32_t i = 0; i < page.n; i++)
-        if (scratch->units[i].chosen) quote->tokens += scratch->units[i].unit->tokens;
+        if (page.chosen[i]) quote->tokens += scratch->units[i].unit->tokens;
     for (int32_t i = 0; i < page.n && *n_spans - own < MOST_SPANS;) {
-        if (!scratch->units[i].chosen) { i++; continue; }
+        if (!page.chosen[i]) { i++; continue; }
         int32_t j = i;
-        while (j < scratch->units[i].last && scratch->units[j + 1].chosen) j++;
+        while (j < scratch->units[i].last && page.chosen[j + 1]) j++;
         kb_span *span = spans + (*n_spans)++;
         *span = (kb_span){scratch->units[i].row, scratch->units[i].unit->start, scratch->units[j].unit->end, 0, 0};
         int64_t found, many = kb_matches(tokens, question, &span->row, 1, scratch->matches, MOST_PLACES, &found);
         if (many < 0) return many;
         if (cut) {
-            kb_quote unused;
-            int64_t room = how->room - notes_of(&page, &unused);
+            int64_t room = how->room - notes;
             int32_t start = span->start, end = span->end;
-            if (room < how->room / 2) room = how->room / 2; /* then the notes are left out */
+            if (room < (how->room + 1) / 2) room = (how->room + 1) / 2; /* then the notes are left out */
             cut_sentence(tokens, span->row, &start, &end, scratch->matches, many, question, scratch->seen, (int32_t)room);
             *span = (kb_span){span->row, start, end, start > span->start, end < span->end};
         }
@@ -399,10 +489,12 @@ int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, cons
     if (total <= 0)
         for (int64_t i = 0; i < question->n; i++) total += question->idf[i];
     kb_scratch scratch = {
-        malloc(MOST_UNITS * sizeof(kb_candidate)), malloc(MOST_UNITS), malloc(MOST_PLACES * sizeof(kb_match)),
+        malloc(MOST_UNITS * sizeof(kb_candidate)), malloc(3 * MOST_UNITS), malloc(MOST_UNITS * sizeof(float)),
+        malloc(MOST_PLACES * sizeof(kb_match)),
         malloc(((size_t)question->n + 1) * sizeof(uint32_t)), malloc(2 * (size_t)most * sizeof(int64_t)),
     };
-    if (!scratch.units || !scratch.chosen || !scratch.matches || !scratch.seen || !scratch.order) count = KB_NO_MEMORY;
+    if (!scratch.units || !scratch.chosen || !scratch.products || !scratch.matches || !scratch.seen || !scratch.order)
+        count = KB_NO_MEMORY;
     for (int64_t i = 0; i < n && count >= 0; i++) {
         int64_t begin = i ? ends[i - 1] : 0;
         count = quote_article(tokens, quotes, question, vector, rows + begin, ends[i] - begin, how, total, &scratch,
@@ -412,6 +504,7 @@ int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, cons
     }
     free(scratch.units);
     free(scratch.chosen);
+    free(scratch.products);
     free(scratch.matches);
     free(scratch.seen);
     free(scratch.order);

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from kbsearch.markdown.blocks import Block
 
-__all__ = ["Draft", "cut_sections", "finish_sections", "first_heading", "heading_text", "same_text", "trim_sections"]
+__all__ = [
+    "Draft",
+    "cut_sections",
+    "finish_sections",
+    "first_heading",
+    "heading_text",
+    "same_text",
+    "split_id",
+    "trim_sections",
+]
 
 _EXPLICIT_ID = re.compile(r"[ \t]*\{:?[ ]?#([^\s{}]{1,200})\}$")
 
@@ -58,7 +67,11 @@ def _folded(text: str) -> str:
 
 def _heading_and_id(block: Block) -> tuple[str, str]:
     """Text of a heading, and its explicit id."""
-    text = block.rows[0] if block.rows else ""
+    return split_id(block.rows[0] if block.rows else "")
+
+
+def split_id(text: str) -> tuple[str, str]:
+    """A heading's text without its ``{#id}``, and that id; ``""`` without one."""
     match = _EXPLICIT_ID.search(text[-250:])
     return (text[: len(text) - len(match[0])], match[1]) if match else (text, "")
 

@@ -19,7 +19,7 @@ from kbsearch.markdown.blocks import read_blocks
 from kbsearch.markdown.damage import repair
 from kbsearch.markdown.details import group_details
 from kbsearch.markdown.markup import visible_text
-from kbsearch.markdown.sections import heading_text
+from kbsearch.markdown.sections import heading_text, split_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,8 +65,18 @@ def _html(markdown: str) -> str:
 
 
 def _shown(tokens: list[Token]) -> Iterator[Token]:
-    """Tokens without HTML of the source: a block becomes what a reader would see of it, a tag in a line goes."""
+    """Tokens without HTML of the source: a block becomes what a reader would see of it, a tag in a line goes.
+
+    The explicit id of a heading becomes its ``id``.
+    """
+    heading: Token | None = None
     for token in tokens:
+        if heading is not None and token.children:
+            last = token.children[-1]
+            last.content, explicit_id = split_id(last.content)
+            if explicit_id:
+                heading.attrSet("id", explicit_id)
+        heading = token if token.type == "heading_open" else None
         if token.type == "html_block":
             token.type, token.content = "text", visible_text(token.content)
         if token.children:
