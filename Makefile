@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench bench-encoder bench-snippets clean
+.PHONY: demo test lint docs bench bench-encoder bench-snippets clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kbsearch build articles --index indexes/help
@@ -24,6 +24,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --quick
@@ -48,11 +52,15 @@ $(VENV)/.installed: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 	$(BIN)/pip install $(QUIET) torch==2.13.0
 	$(BIN)/pip install $(QUIET) --editable '.[test]'
-	touch $@ $(VENV)/.installed
+	touch $@ $(VENV)/.installed $(VENV)/.installed-docs
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/.installed
+	$(BIN)/pip install $(QUIET) --editable '.[docs]'
+	touch $@
 
 $(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed-test
 	$(BIN)/pip install $(QUIET) --editable '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) indexes/help .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) indexes/help docs/_build docs/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis
