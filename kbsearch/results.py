@@ -105,12 +105,15 @@ class Snippet:
         The parts where they come from.
     notes
         What belongs to it and is left out.
+    is_cut
+        Whether it is a part of a sentence, because that alone is longer than was allowed.
     """
 
     text: str
     marks: tuple[tuple[int, int], ...] = ()
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
+    is_cut: bool = False
 
     def __repr__(self) -> str:
         marks = "1 mark" if len(self.marks) == 1 else f"{len(self.marks)} marks"
