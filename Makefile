@@ -16,6 +16,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/kbsearch search henpinnnosouryou -k 1
 	@echo; echo '$$ kbsearch search "How do I get an invoice for my company?" --lang ja -k 3      # asked in English, answered in Japanese'
 	@$(BIN)/kbsearch search "How do I get an invoice for my company?" --lang ja -k 3
+	@echo; echo '$$ kbsearch search 返品の送料は誰が払いますか --budget sms      # an answer that fits a text message'
+	@$(BIN)/kbsearch search 返品の送料は誰が払いますか --budget sms
+	@echo; echo '$$ kbsearch steps shop/returns/how-to-return.en --step 2'
+	@$(BIN)/kbsearch steps shop/returns/how-to-return.en --step 2
 
 test: lint
 	$(BIN)/python -m pytest
