@@ -41,6 +41,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from kbsearch.restrictions import begins_as_restriction, restricts
 from kbsearch.sentences import sentences
 
 if TYPE_CHECKING:
@@ -65,13 +66,12 @@ __all__ = [
     "VERSION",
     "WARNS",
     "Unit",
-    "restricts",
     "units_of_section",
     "wants_number",
     "wants_rule",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -91,32 +91,22 @@ FIRST: Final = 16384
 AGAIN: Final = 32768
 
 _LONG_ROW: Final = 160  # characters; of a row that has more, a part may be shown
-_SHORT: Final = 60  # characters of a sentence that is nothing but a restriction
 
-_RESTRICTION: Final = re.compile(
-    r"(?:[-*・※（(\[]\s*)*(?:"
-    r"ただし(?!い|く)|但し|ただ、|なお(?![すしさせりるっ])|もっとも、|とはいえ|例外|※|ご注意|注意|注[:：]|ただ今のところ|しかし"
-    r"|(?i:however\b|but\b|except\b|unless\b|only (?:if|when|for)\b|(?:please )?note(?: that|:)|exceptions?\b"
-    r"|provided (?:that\b|you\b)|excluding\b|other than\b|otherwise\b|(?:this|that|it|these|they) (?:does|do|is|are) "
-    r"(?:not|only)\b|not (?:for|valid|available)\b|does not (?:apply|include)\b))"
-)
-_RESTRICTED: Final = re.compile(
-    r"(?:を除(?:く|きます)|に限(?:る|ります|られます)|(?:対象外|適用外|例外)(?:です|となります)?|含(?:み|まれ)ません|適用(?:され|し)ません)[）)]?。?$"
-    r"|(?i:(?:\bnot (?:apply|included)|\bexcluded|\bexceptions?)\.?$)"
-)
 _POINTING: Final = re.compile(
-    r"(?:これ|それ|あれ|この(?!度)|その|あの|こう|そう|ここ|そこ|こちら|そちら|同様|同じく|また(?:は|、)|さらに|そして|次に|続いて|すると"
+    r"(?:これ|それ|あれ|この(?!度|記事|ページ|ガイド|サイト|サービス|マニュアル|ドキュメント)|その(?!他)|あの|こう|そう|ここ|そこ|こちら|そちら|同様|同じく|また(?:は|、)|さらに|そして|次に|続いて|すると"
     r"|したがって|よって|ゆえに|なので|だから|ですから|ですが|だが|けれど|しかし|一方|上記|前述|前者|後者|以上(?:の|で|が|を)|その後|このため|つまり"
     r"|なぜなら|例えば|たとえば)"
-    r"|(?i:(?:this|that|these|those|it|they|he|she|its|their|such|then|therefore|thus|hence|so|also|and|but|or|however"
+    r"|(?i:(?:this(?! (?:article|page|guide|section|document|site|manual)\b)|that|these|those|it|they|he|she|its|their"
+    r"|such|then|therefore|thus|hence|so|also|and|but|or|however"
     r"|otherwise|instead|likewise|afterwards?|after that|in (?:this|that|both|either) cases?|if (?:so|not)|both|neither"
     r"|doing so|the (?:same|latter|former)|for example|because)\b)"
 )
 _LEADING: Final = re.compile(
     r"[:：]$"
-    r"|^[^。]{0,24}(?:以下|下記|次(?!の(?:[日週月年回便]|営業|注文|更新|請求|配送|発送|お届け)))の[^。]{0,40}。?$"
-    r"|(?i:\b(?:as follows|following \w+)\.?$)"
+    r"|(?:以下|下記|次(?!の(?:[日週月年回便]|営業|注文|更新|請求|配送|発送|お届け)))(?:の[^。]{0,80}|は[^。]{0,20}|に示[^。]{0,20})。?$"
+    r"|(?i:\b(?:as follows|following(?: \w+){0,4}|(?:any|one|some|all|each) of (?:these|the following))\.?$)"
 )
+_ENDED: Final = re.compile(r"[。．.!?！？｡…][」』）)\]\"”’]*$")
 _WARNING: Final = re.compile(
     r"(?:[-*・!！⚠\[【(（]\s*)*(?:(?:ご?注意|警告|危険|重要)(?:[:：】\])）!！。 ]|$)"
     r"|(?i:(?:warning|caution|danger|important|attention)(?:[:!\]). ]|$)))"
@@ -177,11 +167,6 @@ def wants_rule(question: str) -> bool:
     return bool(_ASKS_RULE.search(question))
 
 
-def restricts(text: str) -> bool:
-    """Whether a sentence restricts the one before it."""
-    return bool(_RESTRICTION.match(text)) or (len(text) <= _SHORT and bool(_RESTRICTED.search(text)))
-
-
 def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[list[Unit]]:
     """Units of each passage of a section, ascending; none is empty, and what is between them is white space.
 
@@ -194,6 +179,8 @@ def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[li
         found.append(own)
         is_first = is_first and not own
     _count_steps(found)
+    for text, own in zip(texts, found, strict=True):
+        _find_leading(text, own)
     _find_repeated(texts, found, above)
     for own, after in pairwise(found):
         if own and after:
@@ -262,13 +249,13 @@ def _of_words(sentence: str, shape: int, *, is_first: bool) -> int:
     """What the words of a sentence say of it."""
     flags = 0
     if not shape & (ROW | HEAD):
-        if not is_first and (_RESTRICTION.match(sentence) if shape & (STEP | ITEM) else restricts(sentence)):
+        if not is_first and (begins_as_restriction(sentence) if shape & (STEP | ITEM) else restricts(sentence)):
             flags |= TIED
         if not is_first and not shape & (STEP | ITEM) and _POINTING.match(sentence):
             flags |= DANGLING
-        if _LEADING.search(sentence) and (not shape & (STEP | ITEM) or sentence[-1] in "：:"):
+        if sentence[-1] in "：:":
             flags |= LEADS
-        if _QUESTION.search(sentence):
+        if not shape & STEP and _QUESTION.search(sentence):
             flags |= ASKS
     if _WARNING.match(sentence):
         flags |= WARNS
@@ -286,6 +273,15 @@ def _without_marker(sentence: str) -> str:
 
 def _number_of(match: re.Match[str]) -> int:
     return min(int(match[1]), _MOST) if match[1] else ord(match[2]) - _CIRCLED_ONE
+
+
+def _find_leading(text: str, own: list[Unit]) -> None:
+    """Flag what introduces a list or a table: by its words, or as a line that does not end as a sentence does."""
+    for place, (unit, after) in enumerate(pairwise(own)):
+        if after.flags & (STEP | ITEM | HEAD) and not unit.flags & (STEP | ITEM | INSIDE | ROW | HEAD):
+            sentence = text[unit.start : unit.end]
+            if _LEADING.search(sentence) or not _ENDED.search(sentence):
+                own[place] = unit._replace(flags=unit.flags | LEADS)
 
 
 def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str]) -> None:

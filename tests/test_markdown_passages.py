@@ -49,6 +49,8 @@ def size(passage: Passage) -> int:
         ("<div>\n<p>一</p>\n<ul><li>二</li></ul><style>p{}</style>\n</div>", "一\n二"),
         ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", "a | b\n1 | 2"),
         ("3. 三\n4. 四\n   - 中\n\n     続き", "3. 三\n4. 四\n  - 中\n    続き"),
+        ("1. 一\n1. 二\n   1. 中\n   1. 中\n1. 三", "1. 一\n2. 二\n  1. 中\n  2. 中\n3. 三"),
+        ("7. 七\n7. 八\n9. 九", "7. 七\n8. 八\n9. 九"),  # as CommonMark shows it
         ("- [ ] 未\n- [x] 済", "- [ ] 未\n- [x] 済"),
         ("| 地域 | 料金 |\n|---|--:|\n| 本州 | `500`円 |", "地域 | 料金\n本州 | 500円"),
         ("```python\n# 注\n  x = 1\n```", "# 注\n  x = 1"),
@@ -113,6 +115,45 @@ def test_a_line_that_introduces_a_list_stays_with_it() -> None:
     text = JAPANESE * 3 + "\n\n手順は次のとおりです：\n\n- " + "\n- ".join([JAPANESE] * 4)
     passages = parse(text, target_tokens=100, max_tokens=200).passages
     assert [passage.text[:6] for passage in passages] == ["これは返品の", "手順は次のと"]
+
+
+@pytest.mark.parametrize(
+    "restriction", ["ただし、食品は除きます。", "※ 食品は対象外です。", "> [!WARNING]\n> 食品は送れません。"]
+)
+@pytest.mark.parametrize(
+    "before", [JAPANESE, f"- {JAPANESE}\n- {JAPANESE}", f"| 商品 | 期限 |\n|--|--|\n| 鍋 | {JAPANESE} |"]
+)
+def test_a_restriction_stays_with_what_it_restricts(before: str, restriction: str) -> None:
+    """However much stands in front of both."""
+    words = restriction.rpartition("> ")[2]
+    for many in range(1, 40):
+        text = "\n\n".join([*["前の段落です。"] * many, before, restriction, *[JAPANESE] * 12])
+        passages = [passage.text for passage in parse(text).passages]
+        [own] = [passage for passage in passages if words in passage]
+        assert JAPANESE in own.partition(words)[0].rpartition("前の段落です。")[2], many
+        assert sum(passage.count("前の段落です。") for passage in passages) == many
+
+
+def test_a_restriction_that_does_not_fit_with_what_it_restricts_stands_alone() -> None:
+    text = f"{JAPANESE * 20}\n\nただし、{JAPANESE * 20}"
+    assert [size(passage) <= 480 for passage in parse(text).passages] == [True] * len(parse(text).passages)
+    assert "".join(passage.text for passage in parse(text).passages).count("ただし、") == 1
+
+
+def test_a_sentence_that_restricts_is_not_torn_from_the_one_before_it() -> None:
+    for many in range(1, 40):
+        text = "前の文です。" * many + "返品できます。" + "ただし、食品は除きます。" + JAPANESE * 20
+        own = next(passage.text for passage in parse(text, max_tokens=300).passages if "ただし" in passage.text)
+        assert "返品できます。ただし、" in own, many
+
+
+def test_the_head_of_a_table_is_repeated_before_a_row_with_its_restriction() -> None:
+    rows = "\n".join(f"| 品{each} | {JAPANESE} |" for each in range(30))
+    for many in range(10, 30):
+        table = "\n".join(rows.split("\n")[:many])
+        passages = parse(f"| 商品 | 期限 |\n|--|--|\n{table}\n\n※ 食品は除きます。").passages
+        assert all(passage.text.startswith("商品 | 期限\n") for passage in passages), many
+        assert passages[-1].text.endswith(f"品{many - 1} | {JAPANESE}\n※ 食品は除きます。")
 
 
 def test_a_code_fence_is_never_cut() -> None:

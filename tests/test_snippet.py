@@ -422,16 +422,15 @@ def broken_promises(article: Quotable, snippet: Snippet, limit: int, rows: Seque
     wrong = [] if len(snippet.text) <= limit else ["longer than the limit"]
     shown: set[tuple[int, int]] = set()
     for piece in snippet.pieces:
-        row = list(article.texts)[piece.passage]
         inside = [
             (place, unit)
-            for place, unit in enumerate(article.units[row])
+            for place, unit in enumerate(article.units[article.rows[piece.passage]])
             if unit.start < piece.end and piece.start < unit.end
         ]
         is_whole = inside[0][1].start == piece.start and inside[-1][1].end == piece.end
         is_long = len(snippet.pieces) == len(inside) == 1 and inside[0][1].end - inside[0][1].start > limit
         wrong += [] if is_whole or is_long else ["a broken unit"]
-        shown |= {(row, place) for place, _ in inside}
+        shown |= {(article.rows[piece.passage], place) for place, _ in inside}
     for place in shown:
         wrong += _unexplained(article, snippet, shown, place, limit - len(snippet.text))
     again = {(row, place) for row, place in shown if article.units[row][place].flags & AGAIN}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbsearch import units as module
+from kbsearch.restrictions import restricts
 from kbsearch.units import (
     AGAIN,
     ASKS,
@@ -28,7 +29,6 @@ from kbsearch.units import (
     STEP,
     TIED,
     WARNS,
-    restricts,
     units_of_section,
     wants_number,
     wants_rule,
@@ -176,9 +176,10 @@ def test_a_section_begins_anew() -> None:
     ("sentence", "expected"),
     [
         ("これは無料です。", DANGLING), ("その場合は連絡します。", DANGLING), ("この度はありがとうございます。", 0),
+        ("この記事では手順を説明します。", 0), ("その他の方法もあります。", 0), ("This page lists them.", 0),
         ("そのため、使えません。", DANGLING), ("This is free.", DANGLING), ("They arrive in two days.", DANGLING),
         ("Thistles grow.", 0), ("返品は無料です。", 0), ("If not, call us.", DANGLING), ("Items arrive.", 0),
-        ("次の手順で進みます。", LEADS), ("必要なもの：", LEADS), ("Do the following steps.", LEADS), ("手順です。", 0),
+        ("必要なもの：", LEADS), ("You need:", LEADS), ("手順です。", 0),
         ("注意: 熱くなります。", WARNS), ("【ご注意】", WARNS), ("⚠ 警告: 感電します。", WARNS),
         ("Warning: hot.", WARNS),
         ("重要な書類です。", 0), ("Important: read this.", WARNS), ("注意深く読む。", 0),
@@ -191,6 +192,21 @@ def test_words_say_what_a_sentence_is(sentence: str, expected: int) -> None:
     looked_at = DANGLING | LEADS | WARNS | ASKS | NUMBERS | RULES
     found = flags_of(sentence) & (expected or looked_at)
     assert found == expected, [name for flag, name in NAMES.items() if flags_of(sentence) & flag]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("次の手順で進みます。", LEADS), ("以下のものをご用意のうえ、窓口にお越しください。", LEADS),
+        ("必要なもの", LEADS),
+        ("条件を次に示します。", LEADS), ("次の営業日に発送します。", 0), ("返品できます。", 0), ("本当ですか？", 0),
+        ("Do the following steps.", LEADS), ("Bring one of these.", LEADS), ("Roles", LEADS), ("It is free.", 0),
+    ],
+)  # fmt: skip
+def test_a_sentence_before_a_list_introduces_it_by_its_words(sentence: str, expected: int) -> None:
+    for listed in ("- 箱", "1. 開く。", "商品 | 期限\n鍋 | 1年"):
+        assert told(f"{sentence}\n{listed}", only=LEADS)[0][0] == (sentence, expected)
+    assert told(f"{sentence}\n別の文。", only=LEADS)[0][0] == (sentence, 0)
 
 
 def test_the_number_of_a_step_is_no_number() -> None:

@@ -189,7 +189,7 @@ class _Builder:
             case "heading":
                 block.level = int(token.tag[1:])
             case "item":
-                block.mark = f"{token.info}. " if token.info else "- "
+                block.mark = f"{self._number(token.info)}. " if token.info else "- "
             case "note":
                 block.mark, title = container_label(token.info, self._lang)
                 if block.mark == "details":
@@ -197,6 +197,11 @@ class _Builder:
                 elif title:
                     block.children.append(Block("paragraph", (block.lines[0], block.lines[0]), [title]))
         return block
+
+    def _number(self, written: str) -> str:
+        """The number that a reader sees: CommonMark counts on from the first one, whatever the others are."""
+        items = self._stack[-1].children if self._stack else []
+        return str(int(items[0].mark.rstrip(". ")) + len(items)) if items else written
 
     def _add_rows(self, token: Token) -> None:
         if not self._stack:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from kbsearch.markdown.splitting import Meter, Piece, joined, pieces_of, sentences
 from kbsearch.model import Passage
+from kbsearch.restrictions import restricts
+from kbsearch.sentences import sentences as sentences_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ __all__ = ["cut_passages"]
 _CHARACTERS_PER_TOKEN = 6
 _SMALL = 30  # tokens of a remainder that is not worth a passage of its own
 _MARGIN = 1.1  # joining pieces may change their count by a little
+_LONGEST_LOOK = 200  # characters in which a first sentence ends that is nothing but a restriction
 
 
 def cut_passages(
@@ -99,7 +102,8 @@ class _Cutter:
         self._context_cost = self._meter.count(self._context.text()) if cost else self._meter.count("")
         room = max(1, self._limit - self._context_cost)
         pieces = [piece for block in blocks for piece in pieces_of(block, room, self._meter)]
-        groups = self._pack(_with_intros(pieces, room), max(1, self._target - self._context_cost))
+        tied = _with_restrictions(_with_intros(pieces, room), room)
+        groups = self._pack(tied, max(1, self._target - self._context_cost))
         groups = self._without_remainder(groups, room)
         return [passage for group in groups for passage in self._checked(group)]
 
@@ -167,3 +171,23 @@ def _with_intros(pieces: list[Piece], room: int) -> list[Piece]:
         else:
             tied.append(piece)
     return tied
+
+
+def _with_restrictions(pieces: list[Piece], room: int) -> list[Piece]:
+    """Tie a piece that begins with a restriction (ただし…, unless …) to what it restricts, where both fit."""
+    tied: list[Piece] = []
+    for piece in pieces:
+        before = tied[-1] if tied else None
+        cost = before.cost + before.head_cost + piece.cost if before else 0
+        if before and not piece.table and cost <= room and _begins_with_restriction(piece.text):
+            lines = (before.lines[0], piece.lines[1])
+            text = f"{before.text}{piece.joint}{piece.text}"
+            tied[-1] = replace(before, text=text, lines=lines, cost=before.cost + piece.cost)
+        else:
+            tied.append(piece)
+    return tied
+
+
+def _begins_with_restriction(text: str) -> bool:
+    first = next(iter(sentences_of(text[:_LONGEST_LOOK])), (0, 0))
+    return restricts(text[first[0] : first[1]])
