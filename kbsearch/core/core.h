@@ -176,6 +176,10 @@ int kb_features(int64_t n, int64_t m, const int64_t *group, const float *words, 
                 const kb_scale *scale, float *scratch, float *features);
 int kb_trees(const kb_forest *forest, const float *features, int64_t m, double *scores);
 
+KB_HIDDEN void kb_cut(const kb_tokens *tokens, int64_t row, int32_t *start, int32_t *end, const kb_match *matches,
+                      int64_t n, const kb_question *question, uint32_t *seen, int32_t room);
+KB_HIDDEN int64_t kb_mark(const kb_tokens *tokens, const kb_question *question, int64_t row, int32_t start, int32_t end,
+                          const kb_match *matches, int64_t n, int32_t *marks, int64_t count, int64_t space);
 KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
                             float *spread);
 KB_HIDDEN void kb_sort(uint64_t *keys, int64_t n, uint64_t *scratch);
