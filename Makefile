@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 QUIET  := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench bench-encoder bench-snippets clean
+.PHONY: demo test lint docs bench bench-encoder bench-snippets clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kbsearch build articles --index indexes/help
@@ -16,6 +16,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/kbsearch search henpinnnosouryou -k 1
 	@echo; echo '$$ kbsearch search "How do I get an invoice for my company?" --lang ja -k 3      # asked in English, answered in Japanese'
 	@$(BIN)/kbsearch search "How do I get an invoice for my company?" --lang ja -k 3
+	@echo; echo '$$ kbsearch search 返品の送料は誰が払いますか --budget sms      # an answer that fits a text message'
+	@$(BIN)/kbsearch search 返品の送料は誰が払いますか --budget sms
+	@echo; echo '$$ kbsearch steps shop/returns/how-to-return.en --step 2'
+	@$(BIN)/kbsearch steps shop/returns/how-to-return.en --step 2
 
 test: lint
 	$(BIN)/python -m pytest
@@ -24,6 +28,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.run --quick
@@ -48,11 +56,15 @@ $(VENV)/.installed: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml hatch_build.py $(CORE) | $(VENV)/bin/python
 	$(BIN)/pip install $(QUIET) torch==2.13.0
 	$(BIN)/pip install $(QUIET) --editable '.[test]'
-	touch $@ $(VENV)/.installed
+	touch $@ $(VENV)/.installed $(VENV)/.installed-docs
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/.installed
+	$(BIN)/pip install $(QUIET) --editable '.[docs]'
+	touch $@
 
 $(VENV)/.installed-bench: pyproject.toml $(VENV)/.installed-test
 	$(BIN)/pip install $(QUIET) --editable '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) indexes/help .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) indexes/help docs/_build docs/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -309,7 +309,7 @@ class _Job:
             with clock.stage("encode"):
                 vectors = plan.vectors()
                 known = Known(dimension, [journal.known, *vectors])
-                units = Known(dimension, [journal.known, *vectors, *published.unit_vectors()])
+                units = Known(dimension, [journal.known, *vectors, *plan.unit_vectors()])
                 quotable = self._quotable(rows, articles, files, published.files_of_base)
                 new = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
                 quotable.write_vectors(units, dimension)

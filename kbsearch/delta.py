@@ -26,7 +26,7 @@ from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
 from kbsearch.inheritance import page_of
-from kbsearch.known import InFile
+from kbsearch.known import InCodes, InFile
 from kbsearch.lineage import Page
 from kbsearch.related import Titled, write_related
 from kbsearch.rows import Texts, analyse_rows, make_rows
@@ -111,6 +111,14 @@ class Plan:
         titles = {text_key(self.base[number].title): number for number in self.removed}
         own = InFile.matrix(files.title_vectors, titles), InFile.matrix(files.vectors, rows)
         return *self.published.delta_vectors(), *own
+
+    def unit_vectors(self) -> Sequence[InCodes]:
+        """The same of sentences."""
+        published = self.published
+        dimension = published.manifest["encoder"]["dimension"]
+        rows = [row for row, _ in self.content.rows_of(self.removed)]
+        own = InCodes(published.files_of_base.quotes, dimension, rows)
+        return *published.delta_unit_vectors(), own
 
     def write(
         self,

@@ -197,7 +197,7 @@ class _Filler:
         limit = min(left if self._budget.unit == "characters" else 3 * left, longest)
         for _ in range(_TRIES):
             snippet = self._source.snippet(place, limit)
-            if not snippet.text:
+            if not snippet.text or snippet.is_cut:  # then its title says more
                 return None
             body = snippet.render(self._budget.form)
             part = self._part(hit, _SNIPPET, f"<p>{body}</p>" if self._budget.form == "html" else body)

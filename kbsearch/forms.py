@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["FORMS", "Form", "as_speech", "render_line", "speak", "without_controls"]
+__all__ = ["FORMS", "Form", "as_speech", "reads_as_japanese", "render_line", "speak", "without_controls"]
 
 Form = Literal["text", "markdown", "html", "ansi", "speech"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
@@ -34,6 +34,9 @@ _SIGNS: Final = (
     (re.compile(r"(?<=\d)[~〜–-](?=\d)"), "から", " to "),
 )
 _DOUBLED: Final = re.compile(r"([。、])[。、]+|(?<=[.!?])(\s*\.)+|(?<=,)(\s*,)+")
+_JAPANESE: Final = re.compile("[ぁ-ゖァ-ヺー々〆\u3400-\u4dbf\u4e00-\u9fff]")
+_LATIN: Final = re.compile("[A-Za-z]")
+_BEFORE_STOP: Final = re.compile(" (?=[,.?!;:])")
 _SPACES: Final = re.compile(r"\s+")
 _AROUND: Final = re.compile(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])")
 
@@ -48,7 +51,7 @@ def as_speech(text: str, *, is_japanese: bool) -> str:
     for sign, japanese, other in _SIGNS:
         text = sign.sub(japanese if is_japanese else other, text)
     text = _SPACES.sub(" ", text).strip(" 、,")
-    text = _AROUND.sub("", text) if is_japanese else text.replace(" ,", ",").replace(" .", ".")
+    text = _AROUND.sub("", text) if is_japanese else _BEFORE_STOP.sub("", text)
     return _DOUBLED.sub(lambda match: match[1] or "", text)
 
 
@@ -58,6 +61,11 @@ def speak(lines: Iterable[str], *, is_japanese: bool) -> str:
     stop = "。" if is_japanese else ". "
     ended = (line if line[-1] in "。.!?！？" else line + stop.strip() for line in spoken)
     return ("" if is_japanese else " ").join(ended)
+
+
+def reads_as_japanese(text: str) -> bool:
+    """Whether a text is to be read aloud as Japanese: more of its letters are kana and kanji than Latin ones."""
+    return len(_JAPANESE.findall(text)) * 2 > len(_LATIN.findall(text))
 
 
 def render_line(text: str, marks: Iterable[tuple[int, int]], form: Form) -> str:
@@ -78,7 +86,7 @@ def render_line(text: str, marks: Iterable[tuple[int, int]], form: Form) -> str:
         case "ansi":
             return _marked(text, marks, without_controls, "\x1b[1m", "\x1b[22m")
         case "speech":
-            return as_speech(text, is_japanese=not text.isascii())
+            return as_speech(text, is_japanese=reads_as_japanese(text))
         case _:
             return text
 

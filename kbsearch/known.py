@@ -99,13 +99,20 @@ class InMemory:
 class InCodes:
     """Vectors as :class:`kbsearch.quotes.QuoteWriter` keeps them: 8 bits a number, and a scale.
 
+    Parameters
+    ----------
+    folder, dimension
+        Where they are, and how long each is.
+    rows
+        Only those of the units of these rows: a build after a few edits has no use for a million keys.
+
     Raises
     ------
     IndexCorrupt
         When the folder holds something else. One without vectors knows no key.
     """
 
-    def __init__(self, folder: Path, dimension: int) -> None:
+    def __init__(self, folder: Path, dimension: int, rows: Sequence[int] | None = None) -> None:
         self._file, self._dimension = folder / "codes.npy", dimension
         self.places: dict[str, int] = {}
         if not self._file.exists():
@@ -117,7 +124,8 @@ class InCodes:
         if shapes != ((len(keys), dimension), (len(keys),), (len(keys), _KEY_BYTES)) or kinds != wanted:
             raise IndexCorrupt(folder, "codes, scales and keys of the same units", f"those of shape {shapes}")
         self._first, self._scales = codes.offset, np.array(scales)
-        self.places = {key.tobytes().hex(): place for place, key in enumerate(keys)}
+        places = range(len(keys)) if rows is None else _places_of(folder, rows, len(keys))
+        self.places = {keys[place].tobytes().hex(): place for place in places}
 
     @contextmanager
     def opened(self) -> Iterator[_Read]:
@@ -132,6 +140,16 @@ class InCodes:
                 np.multiply(codes, self._scales[place], out=vector)
 
             yield read
+
+
+def _places_of(folder: Path, rows: Sequence[int], units: int) -> Iterator[int]:
+    """Places of the units of some rows."""
+    spans = map_sound_array(folder / "rows.npy", "rows")
+    for row in rows:
+        first, size = spans[2 * row : 2 * row + 2].tolist()
+        if first + size > units:
+            raise IndexCorrupt(folder / "rows.npy", f"at most {units} units", str(first + size))
+        yield from range(first, first + size)
 
 
 class Known:

@@ -99,7 +99,7 @@ class Passage:
     title, headings
         Context carried into the index and the encoder; see ``Section.headings``.
     text
-        Plain text of the blocks, separated by newlines; table cells by `` | ``, list markers kept.
+        Plain text of the blocks, separated by newlines; table cells by ``" | "``, list markers kept.
     """
 
     section: int

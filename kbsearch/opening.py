@@ -176,7 +176,7 @@ class PageSource:
         rows = [ranked.row for ranked in article.rows[:QUOTED_ROWS]]
         passages = self._snapshot.content.passage_rows(rows)
         texts = {row: passages[row].text for row in rows}
-        return quote_rows(self._snapshot, self._query, article.number, texts, limit)[0]
+        return quote_rows(self._snapshot, self._query, article.number, texts, limit, whole=True)[0]
 
     def written(self, place: int, handle: str, level: int, form: Form) -> str:
         """The section (2) or the article (3) of a hit in a form; ``handle`` names the section."""

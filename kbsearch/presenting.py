@@ -66,10 +66,13 @@ def present(
 
 
 def quote_rows(
-    snapshot: Snapshot, query: Query, number: int, rows: Mapping[int, str], limit: int
+    snapshot: Snapshot, query: Query, number: int, rows: Mapping[int, str], limit: int, *, whole: bool = False
 ) -> tuple[Snippet, Cost]:
-    """Quote some passages of one article, best first, in at most so many characters, and say what that costs."""
-    quotation = _quotations(snapshot, query, [number], [list(rows)], limit)[0]
+    """Quote some passages of one article, best first, in at most so many characters, and say what that costs.
+
+    ``whole``: rather another sentence than a part of the best one.
+    """
+    quotation = _quotations(snapshot, query, [number], [list(rows)], limit, whole=whole)[0]
     snippet = make_snippet(quotation, rows, limit, is_japanese=bool(snapshot.is_japanese[number]))
     return snippet, _cost_of(snippet, quotation)
 
@@ -89,7 +92,13 @@ def _cost_of(snippet: Snippet, quotation: Quotation) -> Cost:
 
 
 def _quotations(
-    snapshot: Snapshot, query: Query, numbers: Sequence[int], rows: Sequence[Sequence[int]], limit: int
+    snapshot: Snapshot,
+    query: Query,
+    numbers: Sequence[int],
+    rows: Sequence[Sequence[int]],
+    limit: int,
+    *,
+    whole: bool = False,
 ) -> list[Quotation]:
     """What is quoted of each article; notes have other lengths in other languages, so each language is asked alone."""
     asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
@@ -100,7 +109,9 @@ def _quotations(
         places = [place for place, language in enumerate(languages) if language == is_japanese]
         some = [rows[place] for place in places]
         sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
-        quotations = snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, some, limit, sizes, wants)
+        quotations = snapshot.quotes.quote(
+            snapshot.tokens.opened, asked, vector, some, limit, sizes, wants, whole=whole
+        )
         found.update(zip(places, quotations, strict=True))
     return [found[place] for place in range(len(numbers))]
 

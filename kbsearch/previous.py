@@ -82,7 +82,12 @@ class Published:
     def unit_vectors(self) -> Sequence[InCodes]:
         """Those of sentences, as exact as they are kept."""
         files, dimension = self.files_of_base, self.manifest["encoder"]["dimension"]
-        return [InCodes(each.quotes, dimension) for each in ((files.delta, files) if self._has_delta else (files,))]
+        return [*self.delta_unit_vectors(), InCodes(files.quotes, dimension)]
+
+    def delta_unit_vectors(self) -> Sequence[InCodes]:
+        """Those of the delta alone."""
+        dimension: int = self.manifest["encoder"]["dimension"]
+        return [InCodes(self.files_of_base.delta.quotes, dimension)] if self._has_delta else []
 
     def delta_vectors(self) -> Sequence[InFile]:
         """Those of the delta alone."""

@@ -221,6 +221,8 @@ class QuoteIndex:
         limit: int,
         notes: tuple[int, int, int] | None,
         wants: tuple[bool, bool] = (False, False),
+        *,
+        whole: bool = False,
     ) -> list[Quotation]:
         """Quote some articles.
 
@@ -239,12 +241,15 @@ class QuoteIndex:
             Characters of the notes of steps, of a restriction and of a warning, without numbers; None to write none.
         wants
             Whether the question asks for a number, and whether something can be done.
+        whole
+            Rather quote another unit than a part of the best one.
         """
         limit = min(limit, _MOST_CHARS)
         words = _WORDS_ALONE if vector is None or not self._has_vectors else _WORDS
         how = structures.Quoting(
             limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, words, self._cosine,
             _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
+            int(whole),
         )  # fmt: skip
         if self._delta is None:
             return self._quote(tokens[0], asked, vector, articles, how, 0)

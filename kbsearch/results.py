@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
-from kbsearch.forms import render_line, speak
+from kbsearch.forms import reads_as_japanese, render_line, speak
 from kbsearch.handles import name_section
 from kbsearch.model import JSON_VERSION
 
@@ -105,12 +105,15 @@ class Snippet:
         The parts where they come from.
     notes
         What belongs to it and is left out.
+    is_cut
+        Whether it is a part of a sentence, because that alone is longer than was allowed.
     """
 
     text: str
     marks: tuple[tuple[int, int], ...] = ()
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
+    is_cut: bool = False
 
     def __repr__(self) -> str:
         marks = "1 mark" if len(self.marks) == 1 else f"{len(self.marks)} marks"
@@ -120,7 +123,7 @@ class Snippet:
         """The snippet in a form; see :mod:`kbsearch.forms`."""
         if form == "speech":
             lines = [line for piece in self.pieces for line in piece.text.split("\n")]
-            return speak(lines, is_japanese=not self.text.isascii())
+            return speak(lines, is_japanese=reads_as_japanese(self.text))
         return render_line(self.text, self.marks, form)
 
 

@@ -91,7 +91,8 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     notes = _notes(quotation)
     said = _said(notes, limit - len(line), is_japanese=is_japanese)
     line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""
-    return Snippet(line[:limit], tuple(mark for mark in marks if mark[1] <= limit), tuple(pieces), notes)
+    is_cut = any(span.cut_before or span.cut_after for span in quotation.spans)
+    return Snippet(line[:limit], tuple(mark for mark in marks if mark[1] <= limit), tuple(pieces), notes, is_cut)
 
 
 def _whole_characters(text: str, span: Quoted) -> tuple[int, int]:

@@ -147,6 +147,7 @@ class Quoting(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("says_notes", "pieces")),
         *((name, ctypes.c_float) for name in ("words", "cosine", "rank", "beside", "near", "asks", "leads", "step")),
         *((name, ctypes.c_float) for name in ("row", "tiny", "dangling", "tied", "numbers", "rules")),
+        ("whole", ctypes.c_int32),
     )
 
 

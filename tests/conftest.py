@@ -300,6 +300,15 @@ def kb_index(kb_articles: Path) -> Path:
     return kb_articles.parent / "index"
 
 
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sample ``articles`` and ``indexes/help``, by the real encoder; not to be changed."""
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "articles").symlink_to(Path(__file__).parent.parent / "articles")
+    build(folder / "articles", folder / "indexes" / "help")
+    return folder
+
+
 @pytest.fixture
 def articles(kb_articles: Path, tmp_path: Path) -> Path:
     """A copy of the articles that a test may change."""

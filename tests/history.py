@@ -312,8 +312,8 @@ class History:
         return {new.number}
 
     def reuse(self) -> set[int] | None:
-        """A heading is reworded, and a later, new section gets the old one (in the next edit)."""
-        file, part = self._any(lambda part: "（旧" not in part.heading and "(old" not in part.heading)
+        """A heading is reworded, and a new section gets the old one; not of a section that is a heading only."""
+        file, part = self._any(lambda part: not re.search(r"（旧|\(old", part.heading) and len("".join(part.body)) > 20)
         _, body = self._new(file.lang)
         new = Part(self._number(), part.heading, part.level, body)
         part.heading += {"ja": "（旧来の分）", "en": " (old cases)"}[file.lang]
@@ -455,7 +455,7 @@ class History:
                 view = kb.section(address)
                 assert (view.section_id, view.handle) == (address, handle)
             else:
-                handle = kb.snapshot.content.handles_by_address[address]
+                handle = kb.snapshot.content.handles_by_address.get(address, address)
                 self.names.setdefault(handle, number)
             for name in (handle, address):
                 owner = self.names.setdefault(name, number)

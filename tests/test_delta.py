@@ -234,11 +234,12 @@ def test_what_was_removed_never_comes_back(articles: Path, index: Path, rebuild:
                     found = kb.ranking(question, k=1000, mode=mode, filter=where, without=without)
                     assert not {*gone, *without} & {*found.article_ids}
                     assert len(found.article_ids) == len(set(found.article_ids))
-    for name in gone:
+    for name in gone - {"returns"}:
         with pytest.raises(NotFound):
             kb.article(name)
         with pytest.raises(NotFound):
             kb.section(f"{name}#お客様都合の場合")
+    assert kb.article("returns").id == kb.section("returns#お客様都合の場合").article_id == "returns-new"
     assert gone.isdisjoint(kb.snapshot.content.served_ids())
     assert kb.article("returns-new").title == "返品の送料"
 

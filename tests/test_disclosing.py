@@ -373,3 +373,18 @@ def test_answers_have_no_surprise_beside(kb: KnowledgeBase) -> None:
     plain = answers(kb)
     assert [said[:2] for said in answers(kb, budget="chat")] == [said[:2] for said in plain]
     assert answers(kb, budget="chat") == plain
+
+
+def test_a_budget_shows_no_part_of_a_sentence(tmp_path: Path, fake_encoder: FakeEncoder) -> None:
+    assert fake_encoder.name == FAKE
+    long = "返品の送料は、お客様のご都合による場合と不良品の場合とで異なり、前者はお客様、後者は当店が負担します。"
+    text = f"---\ntitle: 返品の送料\nlang: ja\n---\n{long}短い文です。\n"
+    build(write_articles(tmp_path / "one", {"a.md": text}), tmp_path / "one-index", encoder=FAKE)
+    kb = KnowledgeBase.open(tmp_path / "one-index")
+    for amount, shown in ((20, "返品の送料\n短い文です。"), (100, long), (5, "返品の送料"), (4, "")):
+        found = kb.search("返品の送料は誰が", budget=amount).disclosure
+        assert found is not None
+        assert shown in found.text
+        assert "…" not in found.text
+        assert len(found.text) <= amount
+    assert "…" in kb.search("返品の送料は誰が", snippet_chars=20).hits[0].snippet

@@ -79,6 +79,8 @@ def test_speech_has_nothing_that_a_voice_stumbles_over(text: str, japanese: bool
 def test_lines_are_read_as_sentences() -> None:
     assert speak(["1. 開く", "", "- 押します。", "本当ですか？"], is_japanese=True) == "1.開く。押します。本当ですか？"
     assert speak(["Open it", "Press it."], is_japanese=False) == "Open it. Press it."
+    curly = Snippet("Forgotten?", (), (Piece(0, 0, 9, (), "Forgotten your “password”?\nEnter it."),))
+    assert curly.render("speech") == "Forgotten your password? Enter it."
     snippet = Snippet("開く 閉じる", (), (Piece(0, 0, 6, (), "開く\n閉じる"),), (Note("warning"),))
     assert snippet.render("speech") == "開く。閉じる。"
 

@@ -1,13 +1,16 @@
-"""Two hundred edits of the sample articles, a build after each: every name that was ever given out leads where it should.
+"""Two hundred edits of the sample articles, a build after each: every name that was given out leads where it should.
 
-``tests/history.py`` makes the edits and keeps the truth.
+``tests/history.py`` makes the edits and keeps the truth. Run as a script, with a seed and how many edits each build is
+to find, this file prints what came out.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +18,6 @@ from conftest import FAKE, FakeEncoder
 from history import PLAN, History
 
 from kbsearch import KnowledgeBase, build, builder, delta, embed, store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SAMPLE = Path(__file__).parent.parent / "articles"
 EDITS = 200
@@ -32,10 +32,8 @@ def no_calibration(job: Any, *_: object) -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+def year(folder: Path, seed: int, each: int = 1) -> History:
     """A year, with deltas and whole builds."""
-    folder = tmp_path_factory.mktemp("year")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(embed._loaded, (FAKE, None), FakeEncoder())
         patch.setattr(delta, "FEWEST_PASSAGES", 0)
@@ -43,14 +41,20 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         patch.setattr(store, "_sync", lambda _: None)
         patch.setattr(builder._Job, "_calibrate", no_calibration)
         shutil.copytree(SAMPLE, folder / "articles")
-        year = History(folder / "articles", seed=1)
+        found = History(folder / "articles", seed)
 
         def rebuild() -> KnowledgeBase:
             build(folder / "articles", folder / "index", encoder=FAKE)
             return KnowledgeBase.open(folder / "index")
 
-        year.run(EDITS, rebuild)
-        yield year
+        found.run(EDITS, rebuild, each)
+        return found
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """One year."""
+    return year(tmp_path_factory.mktemp("year"), seed=1)
 
 
 def test_the_history_holds_every_kind_of_edit(history: History) -> None:
@@ -74,7 +78,11 @@ def test_no_name_is_given_to_two_sections(history: History) -> None:
 
 
 def test_most_of_what_is_written_anew_keeps_its_names(history: History) -> None:
-    """Over ten other histories .85 and more."""
     asked = sum(history.asked[kind] for kind in HARD)
     assert asked > 50
     assert sum(each.kind in HARD for each in history.wrong) <= 0.15 * asked
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        sys.stdout.write(year(Path(scratch), *map(int, sys.argv[1:])).report() + "\n")

@@ -56,11 +56,16 @@ def everything(index: Path) -> dict[str, Any]:
 
 
 def equal_to_fresh(articles: Path, index: Path) -> None:
-    """Compare an index with a full build of the same articles, part by part."""
+    """Compare an index with a full build of the same articles, part by part; only one of them remembers names."""
     fresh = index.parent / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     build(articles, fresh, encoder=FAKE)
     now, then = everything(index), everything(fresh)
+    for found in (now, then):
+        del found["tables"]["handles"], found["manifest"]["handles"]
+        for _, _, hits in [*found["answers"], *(answer for some in found["filtered"] for answer in some)]:
+            for hit in hits:
+                del hit["handle"]
     for part, value in then.items():
         assert now[part] == value, part
 

@@ -19,7 +19,10 @@ ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
     0: ["display", "errors", "forms", "model", "structures"],
-    1: ["arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences", "views"],
+    1: [
+        "arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences",
+        "views",
+    ],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
         "labels", "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",

@@ -236,9 +236,9 @@ def test_the_place_decides_when_heading_and_text_are_both_new() -> None:
 
 def test_a_text_that_is_translated_anew_is_known_by_its_subject() -> None:
     old = page("a", ("Packing", BOX), ("By phone", CALL))
-    new = page("a", ("Opening hours of the phone line", ("Our line is open on working days, nine to five. Keep the label "
-               "and your order number at hand when you call.")), ("A note", "Yes."), ("Choosing a carton", ("You do not "
-               "need the original box: take any sturdy carton in which the item cannot move.")))  # fmt: skip
+    line = "Our line is open on working days, nine to five. Keep the label and your order number at hand when you call."
+    carton = "You do not need the original box: take any sturdy carton in which the item cannot move."
+    new = page("a", ("Opening hours of the phone line", line), ("A note", "Yes."), ("Choosing a carton", carton))
     assert names(trace([old], [new])) == {
         "a#packing": "a#choosing-a-carton", "a#by-phone": "a#opening-hours-of-the-phone-line",
     }  # fmt: skip

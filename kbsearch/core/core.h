@@ -127,6 +127,7 @@ typedef struct {
     int32_t says_notes, pieces; /* whether notes are written out; at most so many that do not touch */
     float words, cosine, rank, beside, near; /* what a unit is worth; see kbsearch/quotes.py */
     float asks, leads, step, row, tiny, dangling, tied, numbers, rules;
+    int32_t whole; /* rather another unit than a part of the best one */
 } kb_quoting;
 
 /* What was quoted of an article: the row of the best sentence, what is to be said besides, where its spans and marks end. */

@@ -235,10 +235,12 @@ static int is_beside(const kb_page *page, int32_t place) {
 static int32_t best_of(const kb_page *page) {
     static const int unwanted[] = {HEAD | AGAIN, HEAD, 0};
     int32_t best = NONE;
-    for (int k = 0; best == NONE; k++)
-        for (int32_t i = 0; i < page->n; i++)
-            if (!(flags_of(page, i) & unwanted[k]) && (best == NONE || page->units[i].score > page->units[best].score))
-                best = i;
+    for (int k = page->how->whole ? 0 : 3; best == NONE; k++)
+        for (int32_t i = 0; i < page->n; i++) {
+            const kb_unit *unit = page->units[i].unit;
+            if (flags_of(page, i) & unwanted[k % 3] || (k < 3 && unit->end - unit->start > page->how->limit)) continue;
+            if (best == NONE || page->units[i].score > page->units[best].score) best = i;
+        }
     return best;
 }
 

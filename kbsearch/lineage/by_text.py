@@ -22,6 +22,7 @@ FEW: Final = 400
 _SAMPLED: Final = 48
 _COMMON: Final = 8  # sections; a shingle in more of them is a phrase of the house
 _EVIDENCE, _EVIDENCE_ELSEWHERE = 8, 20  # shared shingles
+_PLAIN_ELSEWHERE: Final = 24  # characters of a folded text that is known again in another article
 
 # What speaks for a pair besides its text, which counts 1, and what a pair needs.
 _NAMED, _HEADING, _NEIGHBOURS, _ORDER = 0.8, 0.4, 0.15, 0.02
@@ -92,6 +93,7 @@ def pair_inside(state: State, olds: Sequence[int], news: Sequence[int]) -> list[
 
 def pair_anywhere(state: State, contested: Iterable[Contested]) -> None:
     """Pair the rest, in its article or in another; its own comes before others, but not before its text."""
+    _pair_twins(state)
     olds, news = state.all_left()
     if not (olds and news):
         return
@@ -115,6 +117,21 @@ def _is_named(one: Unit, other: Unit) -> bool:
     """Whether the author gave both the same id."""
     anchor = one.section.anchor
     return anchor == other.section.anchor and "{" in one.section.markdown and one.explicit and other.explicit
+
+
+def _pair_twins(state: State) -> None:
+    """What stands elsewhere as it was: the same text under the same heading, then the same text that occurs once."""
+    for keyed in (lambda unit: (unit.body, unit.name), lambda unit: unit.body):
+        olds, news = state.all_left()
+        mine: dict[object, list[int]] = defaultdict(list)
+        theirs: dict[object, list[int]] = defaultdict(list)
+        for found, units, some in ((mine, state.old, olds), (theirs, state.new, news)):
+            for number in some if olds and news else ():
+                if len(units[number].body) >= _PLAIN_ELSEWHERE:
+                    found[keyed(units[number])].append(number)
+        for key, same in mine.items():
+            if len(same) == len(theirs.get(key, ())) == 1:
+                state.join(same[0], theirs[key][0])
 
 
 def _above(state: State, old: int, new: int) -> int:

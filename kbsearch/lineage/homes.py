@@ -41,7 +41,7 @@ def homes_of(old: Sequence[Page], new: Sequence[Page]) -> dict[str, str]:
         sample = Sample([shingles[: 4 * SKETCH].copy() for shingles in _sets(gone)], 4 * SKETCH, _COMMON)
         options: dict[int, list[tuple[int, float]]] = defaultdict(list)
         for first in range(0, len(come), _AT_ONCE):
-            for one, other, number in sample.shared(_sets(come[first : first + _AT_ONCE])):
+            for one, other, number in sample.shared(_sets(come[first : first + _AT_ONCE]), _MOST_OF_IT):
                 share = number / max(_EVIDENCE, int(sample.sizes[one]))
                 if share >= _MOST_OF_IT:
                     options[one].append((first + other, share))

@@ -24,6 +24,7 @@ _CAME: Final = 0.15
 _EVIDENCE: Final = 6
 _SUCCESSORS: Final = 3
 _AT_ONCE: Final = 1000
+_HOUSE: Final = 200  # removed sections; what so many had in common leads nowhere
 
 
 def return_by_content(state: State) -> None:
@@ -95,12 +96,12 @@ def share_out(state: State) -> None:
     """Where the text of the removed sections is now, as far as it is anywhere."""
     gone, _ = state.all_left()
     state.compare(gone, ())
-    sample = Sample([held(state.old[i]) for i in gone], 4 * SKETCH)
+    sample = Sample([held(state.old[i]) for i in gone], 4 * SKETCH, _HOUSE)
     shares: dict[int, list[tuple[int, float, int]]] = defaultdict(list)
     for first in range(0, len(state.new) if gone else 0, _AT_ONCE):
         sets = shingle_sets([unit.body for unit in state.new[first : first + _AT_ONCE]])
-        for one, other, number in sample.shared(sets):
-            share = number / max(_EVIDENCE, int(sample.sizes[one]))
+        for one, other, number in sample.shared(sets, _REAL):
+            share = number / max(_EVIDENCE, len(held(state.old[gone[one]])[: 4 * SKETCH]))
             if share >= _REAL:
                 shares[gone[one]].append((first + other, share, len(sets[other])))
     before = {j: i for i, j in state.pairs.items()}

@@ -113,8 +113,11 @@ class Sample:
         self._hashes, self._owners = hashes, owners
         self.sizes = np.bincount(owners, minlength=len(some))
 
-    def shared(self, others: Sequence[Shingles]) -> Iterator[tuple[int, int, int]]:
-        """(number of a set, number of another, how many of the first one's sample are in the other), where any are."""
+    def shared(self, others: Sequence[Shingles], least: float = 0.0) -> Iterator[tuple[int, int, int]]:
+        """(number of a set, number of another, how many of the first one's sample are in the other), where any are.
+
+        ``least`` is the share of the sample below which that is of no interest.
+        """
         if not len(self._hashes):
             return
         first = 0
@@ -123,10 +126,10 @@ class Sample:
             while last < len(others) and (last == first or size + len(others[last]) <= _TOGETHER):
                 size += len(others[last])
                 last += 1
-            yield from self._shared(first, others[first:last])
+            yield from self._shared(first, others[first:last], least)
             first = last
 
-    def _shared(self, first: int, others: Sequence[Shingles]) -> Iterator[tuple[int, int, int]]:
+    def _shared(self, first: int, others: Sequence[Shingles], least: float) -> Iterator[tuple[int, int, int]]:
         asked = np.concatenate(others)
         of = np.repeat(np.arange(first, first + len(others)), [len(each) for each in others])
         left = np.searchsorted(self._hashes, asked, "left")
@@ -136,5 +139,7 @@ class Sample:
         within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
         owners = self._owners[np.repeat(left, number) + within]
         keys, counts = np.unique(owners * (first + len(others)) + np.repeat(of, number), return_counts=True)
+        enough = counts >= least * self.sizes[keys // (first + len(others))]
+        keys, counts = keys[enough], counts[enough]
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             yield *divmod(key, first + len(others)), count
