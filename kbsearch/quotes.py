@@ -9,7 +9,8 @@ that are worth nearly as much or stand beside it, until the characters are used 
 order and as far as they fit: the head of its table, its restrictions, the beginning of its item, what it points back
 to, what it introduces. Another unit is taken with all that, or not. The question again is shown for want of anything
 else only. What is left out of a unit's restrictions, of those behind its list or table and of its list's steps, and a
-warning that follows, is said by a note. One unit is cut: the best, when it is longer than the limit by itself.
+warning that follows, is said by a note. One unit is cut: the best, when it is longer than the limit by itself;
+only the head of its table goes with it then, where that takes less than half of the room.
 ``core/quotes.c`` chooses.
 
 On disk: ``units.npy``, six uint16 a unit; ``rows.npy``, first unit and number of units a row (alias rows have those of

@@ -84,7 +84,7 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
         ]
         shown, moved = _on_one_line(text[start:end], start, own)
         line += _GAP if pieces else ""
-        line += ellipsis if span.cut_before else ""
+        line += ellipsis if span.cut_before and not pieces else ""
         marks += [(first + len(line), last + len(line)) for first, last in moved]
         line += shown + (ellipsis if span.cut_after else "")
         pieces.append(Piece(places[span.row], start, end, tuple(own), text[start:end]))

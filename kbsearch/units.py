@@ -71,7 +71,7 @@ __all__ = [
     "wants_rule",
 ]
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -257,8 +257,8 @@ def _of_words(sentence: str, shape: int, *, is_first: bool) -> int:
             flags |= LEADS
         if not shape & STEP and _QUESTION.search(sentence):
             flags |= ASKS
-    if _WARNING.match(sentence):
-        flags |= WARNS
+        if _WARNING.match(sentence):
+            flags |= WARNS
     if _NUMBER.search(_without_marker(sentence) if shape & STEP else sentence):
         flags |= NUMBERS
     if _RULE.search(sentence):

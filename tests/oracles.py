@@ -12,6 +12,7 @@ import numpy as np
 from kbsearch.confidence import HEAD_NAMES
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.native import features as native_features
+from kbsearch.quotes import room_of
 from kbsearch.structures import Scale
 from kbsearch.units import (
     AGAIN,
@@ -231,6 +232,11 @@ def choose(page: Page) -> Chosen:
         more = _with_another(page, shown, place)
         if more is not None:
             shown, pieces = more, pieces + (place not in beside)
+    if cut:  # with the head of its table, if that takes less than half of the room
+        heads = heads_of(page, best)
+        shown |= (
+            frozenset(heads) if heads and 2 * (_length(page, frozenset(heads)) + 3) <= room_of(page.limit) else set()
+        )
     notes, steps = notes_of(page, shown) or (0, (0, 0, 0, 0))
     return Chosen(shown, best, notes, steps, cut)
 
@@ -249,7 +255,7 @@ def _bound(page: Page, places: Iterable[int]) -> frozenset[int]:
     return frozenset(other for place in places for other in (place, *_restrictions(page, place)))
 
 
-def _head_of(page: Page, place: int) -> list[int]:
+def heads_of(page: Page, place: int) -> list[int]:
     """Place of the head of a row's table, if there is one."""
     if not page.units[place].flags & ROW:
         return []
@@ -332,7 +338,7 @@ def _lists(page: Page) -> list[list[int]]:
 
 
 def _around_best(page: Page, best: int) -> frozenset[int] | None:
-    head, restrictions = _head_of(page, best), _restrictions(page, best)
+    head, restrictions = heads_of(page, best), _restrictions(page, best)
     ways = [
         frozenset([best, *heads, *restrictions[:many]])
         for heads in ([head, []] if head else [[]])
@@ -378,7 +384,7 @@ def _led(page: Page, shown: frozenset[int], place: int) -> frozenset[int]:
 
 def _with_another(page: Page, shown: frozenset[int], place: int) -> frozenset[int] | None:
     unit = page.units[place]
-    more = _bound(page, [place, *_leads_to(page, place)]) | {*_head_of(page, place)}
+    more = _bound(page, [place, *_leads_to(page, place)]) | {*heads_of(page, place)}
     if unit.flags & INSIDE:
         more |= {_beginning(page, place)}
     elif unit.flags & DANGLING and page.follows[place]:

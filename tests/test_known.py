@@ -13,6 +13,7 @@ from kbsearch.errors import IndexCorrupt
 from kbsearch.journal import Journal
 from kbsearch.known import InCodes, InFile, InMemory, Known
 from kbsearch.quotes import QuoteWriter
+from kbsearch.units import Unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +116,24 @@ def test_vectors_of_sentences_are_known_as_exactly_as_they_are_kept(tmp_path: Pa
     np.testing.assert_array_equal(found[1], vectors_of(2)[0])  # of parts that know a key the first is asked
     np.testing.assert_array_equal(found[0], found[3])
     assert keys_of(4)[0] not in known
+
+
+def test_of_some_rows_only_the_sentences_of_these_are_known(tmp_path: Path) -> None:
+    writer = QuoteWriter(tmp_path / "quotes")
+    for units in ([Unit(0, 1), Unit(1, 2)], [Unit(0, 1)], []):
+        writer.add(units)
+    writer.repeat(0)
+    writer.close()
+    writer.write_vectors(keys_of(1, 2, 3), [vectors_of(1, 2, 3)], DIMENSION)
+    for rows, numbers in (([0], (1, 2)), ([1, 2], (3,)), ([3], (1, 2)), ([], ())):
+        known = InCodes(tmp_path / "quotes", DIMENSION, rows)
+        assert list(known.places) == keys_of(*numbers)
+        np.testing.assert_allclose(
+            Known(DIMENSION, [known]).stacked(keys_of(*numbers)), vectors_of(*numbers), rtol=0.01
+        )
+    np.save(tmp_path / "quotes" / "rows.npy", np.array([0, 9], np.uint32))
+    with pytest.raises(IndexCorrupt):
+        InCodes(tmp_path / "quotes", DIMENSION, [0])
 
 
 def test_a_folder_without_vectors_of_sentences_knows_nothing(tmp_path: Path) -> None:

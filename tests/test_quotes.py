@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import Page, choose, cut_sentence, marks_of
+from oracles import Chosen, Page, choose, cut_sentence, marks_of
 
 from kbsearch import native, structures
 from kbsearch.errors import IndexCorrupt
@@ -220,23 +220,29 @@ def by_the_rules(
     marks: list[tuple[int, ...]] = []
     for place in sorted(chosen.places):
         unit, row = units[place], rows[place]
-        if place - 1 in chosen.places and rows[place - 1] == row:
+        if place - 1 in chosen.places and rows[place - 1] == row and not chosen.cut:
             spans[-1] = (*spans[-1][:2], unit.end, 0, 0)
         else:
             spans.append((row, unit.start, unit.end, 0, 0))
     if chosen.cut:
-        [(row, start, end, *_)] = spans
-        said = sum(notes[bit] for bit, flag in ((1, 1), (2, 2)) if chosen.said & flag) if notes else 0
-        if notes and chosen.said & 4:
-            said += notes[0] + sum(len(str(number)) for number in (*chosen.steps[:2], chosen.steps[3]))
-        room = max(room_of(limit) - said, (room_of(limit) + 1) // 2)
-        begin, stop = cut_sentence((start, end), matches[row], [span for _, span in shelf.words(row)], idfs, room)
-        spans = [(row, begin, stop, int(begin > start), int(stop < end))]
+        *heads, (row, start, end, *_) = spans
+        room = room_of(limit) - sum(stop - begin + 3 for _, begin, stop, *_ in heads)
+        least = max(room - _cost_of(chosen, notes), (room + 1) // 2)
+        begin, stop = cut_sentence((start, end), matches[row], [span for _, span in shelf.words(row)], idfs, least)
+        spans[-1] = (row, begin, stop, int(begin > start), int(stop < end))
     for row, start, end, *_ in spans:
         own = [(first, last, term >= len(asked_words)) for first, last, term in matches[row]]
         marks += [(row, *mark) for mark in marks_of((start, end), own, [span for _, span in shelf.words(row)])]
     tokens_of = sum(units[place].tokens for place in chosen.places)
     return (rows[chosen.best], chosen.said, chosen.steps, tokens_of), spans, marks
+
+
+def _cost_of(chosen: Chosen, notes: tuple[int, int, int] | None) -> int:
+    """Characters of the notes that are to be said."""
+    if notes is None:
+        return 0
+    steps = notes[0] + sum(len(str(number)) for number in (*chosen.steps[:2], chosen.steps[3]))
+    return sum(size for size, flag in ((notes[1], 1), (notes[2], 2), (steps, 4)) if chosen.said & flag)
 
 
 def _rank(order: Sequence[int], row: int) -> int:
@@ -416,6 +422,15 @@ def test_a_row_is_shown_with_the_head_of_its_table_when_that_fits() -> None:
     assert shown(page, 35) == ([(0, 12), (34, 54)], 0)
     assert shown(page, 34) == ([(34, 54)], 0)
     assert shown(page, 60) == ([(0, 54)], 0)
+
+
+def test_a_row_that_is_cut_is_shown_with_the_head_of_its_table_when_that_leaves_room() -> None:
+    page = row(Piece(12, HEAD), Piece(200, ROW, near=64))
+    _, spans, _ = quoted(page, [0], 40)
+    assert [span[:2] for span in spans] == [(0, 0), (0, 13)]
+    assert sum(end - start for _, start, end, *_ in spans) + 3 <= 38
+    _, spans, _ = quoted(page, [0], 30)
+    assert [span[:2] for span in spans] == [(0, 13)]
 
 
 def test_what_points_back_is_shown_with_what_it_points_to_when_that_fits() -> None:

@@ -428,7 +428,7 @@ def broken_promises(article: Quotable, snippet: Snippet, limit: int, rows: Seque
             if unit.start < piece.end and piece.start < unit.end
         ]
         is_whole = inside[0][1].start == piece.start and inside[-1][1].end == piece.end
-        is_long = len(snippet.pieces) == len(inside) == 1 and inside[0][1].end - inside[0][1].start > limit
+        is_long = len(inside) == 1 and inside[0][1].end - inside[0][1].start > limit
         wrong += [] if is_whole or is_long else ["a broken unit"]
         shown |= {(article.rows[piece.passage], place) for place, _ in inside}
     for place in shown:

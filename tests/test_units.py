@@ -92,6 +92,10 @@ def test_of_a_very_long_row_a_sentence_is_a_unit() -> None:
     assert [flags for _, flags in own] == [HEAD, ROW, *[ROW | INSIDE] * 19, ROW]
 
 
+def test_a_row_that_names_warnings_is_none() -> None:
+    assert [flags for _, flags in told("種類 | 色\nWarning | 黄\n注意 | 黄", only=WARNS)[0]] == [0, 0, 0]
+
+
 def test_two_tables_have_two_heads() -> None:
     assert [flags for _, flags in told("a | b\n1 | 2\nx\nc | d\n3 | 4", only=SHAPES)[0]] == [HEAD, ROW, 0, HEAD, ROW]
 

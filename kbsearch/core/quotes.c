@@ -364,6 +364,13 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
     connect(&page);
     int32_t best = best_of(&page);
     int cut = choose_all(&page, best, scratch->chosen + 2 * MOST_UNITS);
+    int32_t head = scratch->units[best].head;
+    int64_t room = how->room;
+    if (cut && head != NONE && head != best) { /* a part of a row says little without the head of its table */
+        int64_t size = scratch->units[head].unit->end - scratch->units[head].unit->start + GAP;
+        page.chosen[head] = size <= room / 2;
+        room -= page.chosen[head] ? size : 0;
+    }
     int64_t notes = notes_of(&page, quote);
     quote->row = scratch->units[best].row;
     for (int32_t i = 0; i < page.n; i++)
@@ -371,16 +378,15 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
     for (int32_t i = 0; i < page.n && *n_spans - own < MOST_SPANS;) {
         if (!page.chosen[i]) { i++; continue; }
         int32_t j = i;
-        while (j < scratch->units[i].last && page.chosen[j + 1]) j++;
+        while (!cut && j < scratch->units[i].last && page.chosen[j + 1]) j++;
         kb_span *span = spans + (*n_spans)++;
         *span = (kb_span){scratch->units[i].row, scratch->units[i].unit->start, scratch->units[j].unit->end, 0, 0};
         int64_t found, many = kb_matches(tokens, question, &span->row, 1, scratch->matches, MOST_PLACES, &found);
         if (many < 0) return many;
-        if (cut) {
-            int64_t room = how->room - notes;
+        if (cut && i == best) {
             int32_t start = span->start, end = span->end;
-            if (room < (how->room + 1) / 2) room = (how->room + 1) / 2; /* then the notes are left out */
-            kb_cut(tokens, span->row, &start, &end, scratch->matches, many, question, scratch->seen, (int32_t)room);
+            int64_t least = (room + 1) / 2, kept = room - notes > least ? room - notes : least; /* or without the notes */
+            kb_cut(tokens, span->row, &start, &end, scratch->matches, many, question, scratch->seen, (int32_t)kept);
             *span = (kb_span){span->row, start, end, start > span->start, end < span->end};
         }
         count = kb_mark(tokens, question, span->row, span->start, span->end, scratch->matches, many, marks, count, space);
