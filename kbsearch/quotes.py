@@ -63,7 +63,7 @@ _MOST_CHARS: Final = 1_000_000  # of a quotation; no article's best passages hav
 # Worth of a unit. Learned as a linear model of which units hold the answer, on articles/snippets.jsonl, one fold of
 # articles left out at a time; rounded, and kept where the answers in JSQuAD's paragraphs did not suffer.
 _WORDS: Final = 0.25  # for all of the question's words, by idf
-_WORDS_ALONE: Final = 1.0  # the same where there is no cosine, by the same measure
+_WORDS_ALONE: Final = 1.0  # the same where there is no cosine: the best of 1/4, 1/2, 1, 2 and 4 on both
 _COSINE: Final = 1.1  # for a cosine one standard deviation of the corpus higher
 _RANK: Final = -0.07  # for each better passage of the article
 _BESIDE: Final = 0.15  # for standing beside what is shown

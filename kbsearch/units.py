@@ -71,7 +71,7 @@ __all__ = [
     "wants_rule",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -292,7 +292,8 @@ def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequenc
         for place, unit in enumerate(own):
             flags = unit.flags
             is_question = asks and flags & ASKS and flags & FIRST
-            if is_question or (not flags & (ROW | HEAD) and _bare(text[unit.start : unit.end]) in known):
+            is_plain = not flags & (STEP | ITEM | INSIDE | ROW | HEAD)
+            if is_plain and (is_question or _bare(text[unit.start : unit.end]) in known):
                 own[place] = unit._replace(flags=flags | AGAIN)
 
 

@@ -224,6 +224,7 @@ def test_the_question_again_is_known_by_its_words_and_by_its_place() -> None:
     assert [flags for _, flags in told("はい。ほかにご質問はありますか？", above=above, only=AGAIN)[0]] == [0, 0]
     assert [flags for _, flags in told("箱はありますか？\nはい。", above=("返品の箱",), only=AGAIN)[0]] == [0, 0]
     assert told("返品の箱", above=("返品の 箱！",), only=AGAIN) == [[("返品の箱", AGAIN)]]
+    assert told("- 返品の箱\n1. 箱", above=("返品の箱", "箱"), only=AGAIN) == [[("- 返品の箱", 0), ("1. 箱", 0)]]
 
 
 @pytest.mark.parametrize(
