@@ -51,10 +51,9 @@ _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
-_HEADS: Final = (
-    "SELECT number, id, path, title, lang, status, updated, translation_of, category, title_tokens, chars, tokens "
-    "FROM articles"
-)
+_HEADS: Final = "SELECT number, id, path, title, lang, status, updated, translation_of, category, {sizes} FROM articles"
+_SIZED_HEADS: Final = _HEADS.format(sizes="title_tokens, chars, tokens")
+_BARE_HEADS: Final = _HEADS.format(sizes="0, 0, 0")  # of an older format, too
 _SCHEMA: Final = """
 CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
@@ -423,13 +422,13 @@ class Content:
         if missing:
             if len(recent) > _RECENT:
                 recent = self._recent = {number: recent[number] for number in articles if number in recent}
-            found = self._of_many(f"{_HEADS} WHERE number IN (%s)", missing)
+            found = self._of_many(f"{_SIZED_HEADS} WHERE number IN (%s)", missing)
             recent.update({head.number: head for head in self._as_heads(found)})
         return recent
 
     def heads(self) -> list[Head]:
-        """Every article in short, in order of number."""
-        return self._as_heads(self._all(f"{_HEADS} ORDER BY 1"))
+        """Every article in short, in order of number; without sizes."""
+        return self._as_heads(self._all(f"{_BARE_HEADS} ORDER BY 1"))
 
     def _as_heads(self, found: Sequence[tuple[Any, ...]]) -> list[Head]:
         with self._as_corrupt():
