@@ -89,7 +89,7 @@ def test_the_lines_of_a_hit_hold_its_text(kb: KnowledgeBase) -> None:
         for hit in kb.search(json.loads(line)["text"], k=2).hits:
             rows = (ARTICLES / hit.path).read_text("utf-8").split("\n")
             source = "".join(rows[hit.lines[0] - 1 : hit.lines[1]])
-            parts = [[word for word in re.split(r"\W+", part) if len(word) > 1] for part in hit.snippet.split(" … ")]
+            parts = [[word for word in re.split(r"\W+", piece.text) if len(word) > 1] for piece in hit.pieces]
             assert any(sum(word in source for word in words) >= len(words) / 2 for words in parts), hit
 
 
