@@ -103,7 +103,7 @@ def _look(
 ) -> None:
     """Fill in the rows of some articles, which are compared with those in ``places``."""
     heads, group = articles.heads, articles.groups
-    likeness = articles.vectors[some] @ articles.vectors[places].T
+    likeness = _likeness(articles.vectors[some], articles.vectors[places])
     likeness[group[some][:, np.newaxis] == group[places][np.newaxis]] = -np.inf
     best = np.argsort(-likeness, axis=1, kind="stable")[:, :_KEPT]
     for number, own, order in zip(some.tolist(), likeness, best, strict=True):
@@ -118,6 +118,12 @@ def _look(
         found[number, -1] = np.float32(least).view(np.int32)
 
 
+def _likeness(one: FloatArray, other: FloatArray) -> NDArray[np.float64]:
+    """Cosines, to six places: the sums of a product depend on its shape, and a delta asks for other shapes."""
+    found: NDArray[np.float64] = np.round(one.astype(np.float64) @ other.astype(np.float64).T, 6)
+    return found
+
+
 def _touched(own: NDArray[np.int32], articles: Titled, groups: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether what an article of the base has may be another now."""
     n = len(own)
@@ -128,19 +134,20 @@ def _touched(own: NDArray[np.int32], articles: Titled, groups: NDArray[np.int32]
     if len(articles.heads) > n:
         least, old, new = own[:, -1].copy().view(np.float32), articles.vectors[:n], articles.vectors[n:]
         for start in range(0, n, _AT_ONCE):
-            likeness = old[start : start + _AT_ONCE] @ new.T
+            likeness = _likeness(old[start : start + _AT_ONCE], new).astype(np.float32)
             touched[start : start + _AT_ONCE] |= (likeness >= least[start : start + _AT_ONCE, np.newaxis]).any(axis=1)
     return np.asarray(touched)
 
 
 def _comparable(heads: Sequence[Head]) -> Iterator[NDArray[np.int64]]:
-    """Numbers of published articles in one language; where these are too many, of one category, in order of path."""
+    """Numbers of published articles in one language, by path; where these are too many, of one category."""
     by_language: defaultdict[str, list[int]] = defaultdict(list)
     for number, head in enumerate(heads):
         if head.status == "published" and head.title:
             by_language[head.lang].append(number)
     for numbers in by_language.values():
         if len(numbers) > _MOST:
-            numbers.sort(key=lambda number: (heads[number].category, number))
+            numbers.sort(key=lambda number: (heads[number].category, heads[number].path))
         for start in range(0, len(numbers), _MOST):
-            yield np.array(sorted(numbers[start : start + _MOST]), dtype=np.int64)
+            some = sorted(numbers[start : start + _MOST], key=lambda number: heads[number].path)
+            yield np.array(some, dtype=np.int64)

@@ -388,3 +388,11 @@ def test_a_budget_shows_no_part_of_a_sentence(tmp_path: Path, fake_encoder: Fake
         assert "…" not in found.text
         assert len(found.text) <= amount
     assert "…" in kb.search("返品の送料は誰が", snippet_chars=20).hits[0].snippet
+
+
+def test_equal_titles_are_related_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    own = heads("返品", "交換", "交換", "交換")
+    own[1], own[3] = own[1]._replace(path="z.md"), own[3]._replace(path="0.md")
+    titled = Titled(own, vectors(0, 0.5, 0.5, 0.5), np.arange(4, dtype=np.int32))
+    write_related(tmp_path / "related.npy", titled, len)
+    assert load_related(tmp_path / "related.npy", 4)[0, :3].tolist() == [3, 2, 1]
