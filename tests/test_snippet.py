@@ -505,8 +505,9 @@ def kb(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
     """The sample articles, with an encoder that costs nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(embed._loaded, (FAKE, None), FakeEncoder())
-        build(SAMPLE, tmp_path_factory.mktemp("sample") / "index", encoder=FAKE)
-        found = KnowledgeBase.open(tmp_path_factory.getbasetemp() / "sample0" / "index")
+        index = tmp_path_factory.mktemp("snippets") / "index"
+        build(SAMPLE, index, encoder=FAKE)
+        found = KnowledgeBase.open(index)
         assert found.snapshot.encoder
     return found
 
