@@ -38,6 +38,7 @@ from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
+from kbsearch.quotes import VERSION as UNITS
 from kbsearch.quotes import QuoteWriter
 from kbsearch.related import Titled, write_related
 from kbsearch.results import BuildReport
@@ -49,7 +50,6 @@ from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
 from kbsearch.tokens import TokenWriter
 from kbsearch.twins import BUILDS, twin
-from kbsearch.units import VERSION as UNITS
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
 

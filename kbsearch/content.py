@@ -23,13 +23,14 @@ from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.excerpts import JOINT, excerpt
-from kbsearch.handles import Entry, name_section
-from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section
+from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, name_section
 from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from kbsearch.handles import Entry
 
 __all__ = [
     "Amended",
@@ -39,7 +40,6 @@ __all__ = [
     "StoredPassage",
     "category_path",
     "head_of",
-    "name_section",
     "write_content",
 ]
 
@@ -482,6 +482,8 @@ class Content:
         return tuple(found[0]) if found else None
 
     def _entries(self, rows: list[Any]) -> list[Entry]:
+        from kbsearch.handles import Entry  # which a search does without
+
         with self._as_corrupt():
             return [
                 Entry(

@@ -24,20 +24,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from kbsearch.model import name_section
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Address", "Change", "Entry", "Record", "Removed", "name_section", "updated"]
+__all__ = ["Address", "Change", "Entry", "Record", "Removed", "updated"]
 
 Address = tuple[str, str]
 """Id of an article, and an anchor in it; ``""`` is the anchor of the lead, whose name is that of the article."""
 
 _ENOUGH: Final = 0.5
-
-
-def name_section(article_id: str, anchor: str) -> str:
-    """``article#anchor``; the article's id alone for its lead."""
-    return f"{article_id}#{anchor}" if anchor else article_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ __all__ = [
     "RowArray",
     "Section",
     "Weights",
+    "name_section",
 ]
 
 JSON_VERSION: Final = 1
@@ -158,6 +159,11 @@ class Article:
     product: tuple[str, ...] = ()
     version: tuple[str, ...] = ()
     generation: str = field(default="", compare=False)
+
+
+def name_section(article_id: str, anchor: str) -> str:
+    """``article#anchor``; the article's id alone for its lead."""
+    return f"{article_id}#{anchor}" if anchor else article_id
 
 
 class Encoder(Protocol):

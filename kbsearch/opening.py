@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
-from kbsearch.content import name_section
 from kbsearch.errors import NotFound
 from kbsearch.excerpts import excerpt
 from kbsearch.forms import render_line
+from kbsearch.model import name_section
 from kbsearch.presenting import QUOTED_ROWS, level_costs, quote_rows
 from kbsearch.related import SHOWN, related_line
 from kbsearch.results import SectionView

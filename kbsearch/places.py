@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kbsearch.errors import Gone, NotFound
-from kbsearch.handles import name_section
-from kbsearch.results import JSON_VERSION
+from kbsearch.model import JSON_VERSION, name_section
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from kbsearch.results import Hit, PassageHit
 from kbsearch.snippet import make_snippet, note_sizes, says_notes
-from kbsearch.units import wants_number, wants_rule
 from kbsearch.views import Cost, levels_of
+from kbsearch.wants import wants_number, wants_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

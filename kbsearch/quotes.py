@@ -44,11 +44,15 @@ __all__ = [
     "NOTE_RESTRICTION",
     "NOTE_STEPS",
     "NOTE_WARNING",
+    "VERSION",
     "Quotation",
     "QuoteIndex",
     "QuoteWriter",
     "Quoted",
 ]
+
+VERSION: Final = 5
+"""Of the units of a text: an index keeps them."""
 
 NOTE_RESTRICTION: Final = 1
 NOTE_WARNING: Final = 2

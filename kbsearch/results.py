@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
-from kbsearch.forms import reads_as_japanese, render_line, speak
-from kbsearch.handles import name_section
-from kbsearch.model import JSON_VERSION
+from kbsearch.model import JSON_VERSION, name_section
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -121,6 +119,8 @@ class Snippet:
 
     def render(self, form: Form) -> str:
         """The snippet in a form; see :mod:`kbsearch.forms`."""
+        from kbsearch.forms import reads_as_japanese, render_line, speak  # which a search does without
+
         if form == "speech":
             lines = [line for piece in self.pieces for line in piece.text.split("\n")]
             return speak(lines, is_japanese=reads_as_japanese(self.text))

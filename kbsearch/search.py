@@ -11,7 +11,8 @@ In a coroutine, ``await kb.asearch(…)``: what takes time has such a twin (:mod
 A :class:`KnowledgeBase` may be shared between threads. It answers from one snapshot, an immutable set of open parts;
 :meth:`KnowledgeBase.reload` puts a newer snapshot in its place, and questions under way finish on theirs.
 
-Never: write anything; fetch more from the content than the page that is shown.
+Never: write anything; fetch more from the content than the page that is shown; import at the top what a plain search
+does without, for its start is mostly imports.
 """
 
 from __future__ import annotations
@@ -21,16 +22,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from kbsearch.confidence import Calibration, outcome_of
-from kbsearch.content import name_section
-from kbsearch.disclosing import fill, parse_budget
 from kbsearch.errors import BadQuery, IndexCorrupt, NotFound
 from kbsearch.filters import DayLike, FilterLike, LanguagesLike, parse_day, parse_filter, parse_languages
-from kbsearch.forms import FORMS
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
+from kbsearch.model import name_section
 from kbsearch.native import usable_cores
-from kbsearch.opening import PageSource, contact_of, open_view, section_view
-from kbsearch.places import Guide, Place
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult, SectionView, Status
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
     from kbsearch.forms import Form
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter
+    from kbsearch.places import Place
     from kbsearch.procedures import Procedure
     from kbsearch.results import Outcome
     from kbsearch.views import Budget, LevelName, Related, View
@@ -116,6 +114,9 @@ class KnowledgeBase:
         ------
         NotFound, BadQuery
         """
+        from kbsearch.forms import FORMS
+        from kbsearch.opening import open_view
+
         number, day = level_number(level), parse_day(as_of) or today()
         if number is None:
             raise BadQuery(f"There is no level {level!r}. Known are 0 to 4, or: {', '.join(LEVELS)}.")
@@ -209,7 +210,11 @@ class KnowledgeBase:
         laps = Laps()
         where = _checked(question, k, filter, mode, snippet_chars)
         prefer, day = parse_languages(prefer_lang), parse_day(as_of) or today()
-        wanted = None if budget is None else parse_budget(budget)
+        if budget is not None:
+            from kbsearch.disclosing import fill, parse_budget
+            from kbsearch.opening import PageSource
+
+            budget = parse_budget(budget)
         snapshot = self.snapshot
         with _TURNS, snapshot.generation.blamed():
             laps.begin()
@@ -224,10 +229,10 @@ class KnowledgeBase:
             laps.end("rank")
             hits = present(snapshot, query, ranked.articles, snippet_chars, reasons, choice, laps)
             disclosure = None
-            if wanted is not None:
+            if budget is not None:
                 source = PageSource(snapshot, query, ranked.articles, day)
                 lang = next(iter(choice.reader.languages), hits[0].lang if hits else "")
-                disclosure = fill(hits, outcome, confidence, lang, wanted, source)
+                disclosure = fill(hits, outcome, confidence, lang, budget, source)
                 laps.end("snippet")
         return SearchResult(
             query=question, hits=hits, outcome=outcome, confidence=confidence, understood=query.understood,
@@ -284,6 +289,8 @@ class KnowledgeBase:
         BadQuery
             For an ``as_of`` that is no day.
         """
+        from kbsearch.places import Guide
+
         snapshot, day = self.snapshot, parse_day(as_of) or today()
         with snapshot.generation.blamed():
             return Guide(snapshot.content, day).resolve(handle)
@@ -313,6 +320,8 @@ class KnowledgeBase:
         ------
         NotFound, Gone, BadQuery
         """
+        from kbsearch.opening import section_view
+
         article, number, handle, place = self._opened(section_id, as_of)
         return section_view(article, number, handle, place.moved_from)
 
@@ -358,6 +367,8 @@ class KnowledgeBase:
 
         Its front matter says ``contact: true``. None where no article does. ``as_of`` as in :meth:`article`.
         """
+        from kbsearch.opening import contact_of
+
         snapshot, day = self.snapshot, parse_day(as_of) or today()
         with snapshot.generation.blamed():
             return contact_of(snapshot, lang, day)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
 from kbsearch.parts import Parts
+from kbsearch.quotes import VERSION as UNITS
 from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
-from kbsearch.units import VERSION as UNITS
 from kbsearch.versions import Families
 
 if TYPE_CHECKING:

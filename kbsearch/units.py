@@ -32,7 +32,7 @@ A *unit* is a sentence or a table row; of a very long row, a sentence. Its flags
 The passages of one section are looked at together: a list that is cut between two of them still has so many steps, and
 the last unit of a passage has ``BEFORE_TIED`` or ``BEFORE_WARNING`` where the next passage begins so.
 
-Never: change what comes out without raising ``VERSION``; an index keeps the units.
+Never: change what comes out without raising ``quotes.VERSION``; an index keeps the units.
 """
 
 from __future__ import annotations
@@ -63,15 +63,10 @@ __all__ = [
     "RULES",
     "STEP",
     "TIED",
-    "VERSION",
     "WARNS",
     "Unit",
     "units_of_section",
-    "wants_number",
-    "wants_rule",
 ]
-
-VERSION: Final = 5
 
 TIED: Final = 1
 DANGLING: Final = 2
@@ -122,17 +117,6 @@ _RULE: Final = re.compile(
     r"|(?i:^(?:yes|no)\b"
     r"|\b(?:can|cannot|can't|may|must|do not|don't|does not|never|please|not possible|no need)\b)"
 )
-_ASKS_NUMBER: Final = re.compile(
-    r"何(?:日|円|回|分|時|個|枚|人|年|[かヶカ]月|週|文字|[％%]|パーセント|点|cm|センチ|歳|曜日|割|倍|件|キロ|本|まで)"
-    r"|いくら|いつ|いくつ|(?:どの|どれ)(?:くらい|ぐらい|ほど)|期限|期間|料金|値段|日数|手数料|上限|最大|最低|合計"
-    r"|(?i:\bhow (?:long|many|much|often|soon|big|large|old|far|late|early|heavy|tall)\b"
-    r"|\b(?:when|what time|costs?|fees?|prices?|deadline|limit|number of)\b)"
-)
-_ASKS_RULE: Final = re.compile(
-    r"(?:ますか|ですか|ませんか|でしょうか|れるか?|できる(?:の|か)?|[いよ]い(?:の|です)?か?|ある(?:の|か)?|いる(?:の|か)?|大丈夫|可能)[？?。]?$"
-    r"|(?i:^(?:and |so |but )?(?:can|may|do|does|did|is|are|am|will|would|should|could|must|have|has)\b"
-    r"|\b(?:can|may|could|must|should) (?:i|we|you|it|they)\b)"
-)
 _NUMBERED: Final = re.compile(r"(?:([0-9０-９]{1,5})[.．)）](?:\s|(?=[^\d\s]))|([①-⑳]))")
 _BULLET: Final = re.compile(r"[-*+・•](?:\s|(?=[^\s\-*]))")
 _CIRCLED_ONE: Final = ord("①") - 1
@@ -155,16 +139,6 @@ class Unit(NamedTuple):
     number: int = 0
     total: int = 0
     tokens: int = 0
-
-
-def wants_number(question: str) -> bool:
-    """Whether a question asks for a number: how many, how long, how much, when."""
-    return bool(_ASKS_NUMBER.search(question))
-
-
-def wants_rule(question: str) -> bool:
-    """Whether a question asks if something can be done, or must be."""
-    return bool(_ASKS_RULE.search(question))
 
 
 def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[list[Unit]]:

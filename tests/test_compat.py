@@ -17,9 +17,9 @@ import pytest
 from conftest import write_articles
 
 from kbsearch import IndexIncompatible, KnowledgeBase, build
+from kbsearch.quotes import VERSION as UNITS
 from kbsearch.store import FORMAT
 from kbsearch.text import fingerprint
-from kbsearch.units import VERSION as UNITS
 
 DATA = Path(__file__).parent / "data"
 OLD = sorted(DATA.glob("index-format-*"))

@@ -16,8 +16,9 @@ from test_compat import DATA
 from test_lineage import BOX, CALL, DEADLINE, POSTAGE, REFUND, page
 
 from kbsearch import Gone, KnowledgeBase, NotFound, build, delta
-from kbsearch.handles import Change, Entry, Record, Removed, name_section, updated
+from kbsearch.handles import Change, Entry, Record, Removed, updated
 from kbsearch.inheritance import inherited
+from kbsearch.model import name_section
 from kbsearch.results import article_to_dict
 
 if TYPE_CHECKING:

@@ -55,6 +55,13 @@ def test_help_loads_nothing_of_a_search(tmp_path: Path) -> None:
     assert loaded & {"numpy", "pydantic", "rich", "kbsearch.search", *CONVERTERS, *BUILDERS} == set()
 
 
+def test_a_search_loads_nothing_that_cuts_or_opens_articles(centre: Path) -> None:
+    loaded = loaded_by(centre, "search", "返品の送料", "--mode", "lexical")
+    others = {"units", "sentences", "restrictions", "disclosing", "opening", "places", "handles", "forms"}
+    assert loaded & {f"kbsearch.{name}" for name in others} == set()
+    assert "kbsearch.disclosing" in loaded_by(centre, "search", "返品の送料", "--mode", "lexical", "--budget", "sms")
+
+
 def test_a_lexical_search_loads_no_encoder_and_no_vectors(centre: Path) -> None:
     loaded = loaded_by(centre, "search", "返品の送料", "--mode", "lexical")
     assert loaded & {"faiss", "onnxruntime", "kbsearch.embed.e5"} == set()

@@ -30,9 +30,8 @@ from kbsearch.units import (
     TIED,
     WARNS,
     units_of_section,
-    wants_number,
-    wants_rule,
 )
+from kbsearch.wants import wants_number, wants_rule
 
 NAMES: Final = {
     getattr(module, name): name for name in module.__all__ if name.isupper() and name not in {"VERSION", "Unit"}
