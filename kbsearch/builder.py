@@ -35,6 +35,7 @@ from kbsearch.journal import Journal
 from kbsearch.known import Known
 from kbsearch.learned import shipped_models
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
+from kbsearch.meter import Meter
 from kbsearch.model import Article, ArticleWarning, Weights
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
@@ -150,7 +151,10 @@ def build(
     with store.writing() as draft:
         with clock.stage("compare"):
             published = open_published(store)
-        job = _Job(draft, model, encoder, models, recipe, weights, rules, sentences, parse, tell, clock)
+        job = _Job(
+            draft, model, encoder, models, recipe, weights, rules, sentences, parse, tell, clock,
+            Meter(model.count_tokens).cost,
+        )  # fmt: skip
         names = _compare(digests, {} if published is None else published.files)
         if full:  # the report still says what changed; nothing is taken over
             store.journal.unlink(missing_ok=True)
@@ -195,6 +199,7 @@ class _Job:
     parse: _Parse
     tell: Progress
     clock: _Clock
+    cost_of: Callable[[str], int]
 
     def whole(
         self, previous: Previous, sources: Sequence[Source], digests: dict[str, str], warnings: list[ArticleWarning]
@@ -217,7 +222,7 @@ class _Job:
             # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
-                write_texts(draft.files, written, digests, warnings, record, model.count_tokens)
+                write_texts(draft.files, written, digests, warnings, record, self.cost_of)
                 draft.files.synonyms.write_text(json.dumps(self.rules, ensure_ascii=False), "utf-8")
                 counts, written = _counts(articles, rows), written.without_sources()
                 del articles
@@ -233,7 +238,7 @@ class _Job:
             dense, statistics = write_dense(draft.files, written, known, model.dimension)
             heads = [head_of(article) for article in written.articles]
             titled = Titled(heads, map_vectors(draft.files.title_vectors), np.array(written.groups, np.int32))
-            write_related(draft.files.related, titled, model.count_tokens)
+            write_related(draft.files.related, titled, self.cost_of)
             manifest = {
                 "fingerprints": asdict(self.recipe),
                 "encoder": {"name": self.encoder, "dimension": model.dimension},
@@ -317,9 +322,7 @@ class _Job:
 
         with clock.stage("write"):
             files = draft.build_on(published.generation)
-            manifest = plan.write(
-                files, articles, self.weights, digests, checked, record, encode, self.model.count_tokens, tell
-            )
+            manifest = plan.write(files, articles, self.weights, digests, checked, record, encode, self.cost_of, tell)
         return manifest, journal, checked, new, manifest["counts"]["passages"] - new[0]
 
     def _quotable(
@@ -330,7 +333,7 @@ class _Job:
             has_vectors = base.quotes.joinpath("codes.npy").exists()
         else:
             has_vectors = len(rows) <= MOST_ROWS if self.sentences is None else self.sentences
-        return Quotable(rows, articles, QuoteWriter(files.quotes), self.model.count_tokens, has_vectors=has_vectors)
+        return Quotable(rows, articles, QuoteWriter(files.quotes), self.cost_of, has_vectors=has_vectors)
 
     def _journal(self) -> Journal:
         return Journal(self.draft.journal, self.model.fingerprint, self.model.dimension)

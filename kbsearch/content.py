@@ -167,12 +167,12 @@ def write_content(
     rows: Iterable[StoredPassage],
     warnings: Iterable[ArticleWarning],
     amended: Amended | None = None,
-    count_tokens: Callable[[str], int] = len,
+    cost_of: Callable[[str], int] = len,
     record: Iterable[Entry] = (),
 ) -> None:
     """Write a new content file. Rows are numbered as they come, from 0 or behind what is amended; articles likewise.
 
-    ``count_tokens`` says what showing something costs; see :mod:`kbsearch.views`. ``record`` is that of the whole
+    ``cost_of`` says how many tokens it takes to show a text; see :mod:`kbsearch.views`. ``record`` is that of the whole
     knowledge base, also beside what is amended.
 
     Raises
@@ -198,8 +198,8 @@ def write_content(
         amended = amended or Amended()
         sizes: list[list[tuple[int, int]]] = []
         for number, article in enumerate(articles, start=amended.first_article):
-            sizes.append(section_sizes(article, count_tokens))
-            _write_article(connection, number, article, count_tokens)
+            sizes.append(section_sizes(article, cost_of))
+            _write_article(connection, number, article, cost_of)
         connection.executemany("INSERT INTO removed VALUES (?)", ((number,) for number in amended.removed))
         connection.executemany("INSERT INTO removed_files VALUES (?)", ((path,) for path in amended.removed_files))
         connection.executemany(
@@ -241,8 +241,9 @@ def _write_article(
     connection: sqlite3.Connection,
     number: int,
     article: Article,
-    count_tokens: Callable[[str], int],
+    cost_of: Callable[[str], int],
 ) -> None:
+    shown = article.markdown.strip("\n")
     connection.execute(
         f"INSERT INTO articles VALUES ({', '.join('?' * 23)})",  # noqa: S608 - only question marks
         (
@@ -250,8 +251,8 @@ def _write_article(
             article.category, _json(article.tags), _json(article.aliases),
             *(_json(getattr(article, field)) for field in SCOPES), article.status,
             _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
-            article.translation_of, _json(article.meta), count_tokens(article.title),
-            len(article.markdown.strip("\n")), count_tokens(article.markdown.strip("\n")),
+            article.translation_of, _json(article.meta), cost_of(article.title),
+            len(shown), cost_of(shown),
         ),
     )  # fmt: skip
     connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))
@@ -278,10 +279,10 @@ def _write_article(
     )
 
 
-def section_sizes(article: Article, count_tokens: Callable[[str], int]) -> list[tuple[int, int]]:
+def section_sizes(article: Article, cost_of: Callable[[str], int]) -> list[tuple[int, int]]:
     """Characters and tokens of what opening each section shows: itself and what stands below it."""
     sections = article.sections
-    tokens = [count_tokens(section.markdown) for section in sections]
+    tokens = [cost_of(section.markdown) for section in sections]
     shown = [excerpt(sections, place).places for place in range(len(sections))]
     return [
         (

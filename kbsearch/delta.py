@@ -129,7 +129,7 @@ class Plan:
         warnings: Sequence[ArticleWarning],
         record: Record,
         encode: Callable[[Mapping[str, str], Sequence[Row]], Known],
-        count_tokens: Callable[[str], int],
+        cost_of: Callable[[str], int],
         tell: Progress,
     ) -> dict[str, Any]:
         """Write the parts; returns the manifest, to be published."""
@@ -141,11 +141,11 @@ class Plan:
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
         touched = {path: digests[path] for path in self.touched}
-        write_texts(files, written, touched, warnings, record, count_tokens)
+        write_texts(files, written, touched, warnings, record, cost_of)
         with TokenWriter(files.tokens) as tokens:
             write_terms(files, written, analyse_rows(rows, articles, weights, tokens, tell))
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
-        self._write_related(files, written, count_tokens)
+        self._write_related(files, written, cost_of)
         gone = self._write_removed(files, removed, base["passages"])
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {
@@ -165,13 +165,13 @@ class Plan:
         base = [h._replace(id=f"\0{h.number}", translation_of=None) if h.number in removed else h for h in self.base]
         return translation_groups([*base, *map(head_of, articles)])
 
-    def _write_related(self, files: Files, written: Written, count_tokens: Callable[[str], int]) -> None:
+    def _write_related(self, files: Files, written: Written, cost_of: Callable[[str], int]) -> None:
         removed, of_base = set(self.removed), self.published.files_of_base
         heads = [head._replace(title="") if head.number in removed else head for head in self.base]
         titles = np.concatenate([map_vectors(each.title_vectors) for each in (of_base, files)])
         titled = Titled([*heads, *map(head_of, written.articles)], titles, np.array(written.groups, np.int32))
         groups = load_column(of_base.group_column, np.int32, len(self.base))
-        write_related(files.related, titled, count_tokens, (of_base.related, groups))
+        write_related(files.related, titled, cost_of, (of_base.related, groups))
 
     def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
         """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kbsearch.retrieve import Query, RankedArticle
     from kbsearch.snapshot import Snapshot
 
-__all__ = ["PageSource", "contact_of", "count", "open_view", "section_view", "served_article"]
+__all__ = ["PageSource", "contact_of", "open_view", "section_view", "served_article"]
 
 _TITLE, _SNIPPET, _SECTION, _ARTICLE, _RELATED = range(5)
 _HEADINGS: Final = {True: ("関連する記事", "お問い合わせ"), False: ("Related articles", "Contact us")}
@@ -92,7 +92,7 @@ def open_view(
     texts = {row: passage.text for row, passage in sorted(rows.items())}
     query = prepare(snapshot, question or "", "lexical" if question is None else "hybrid")
     snippet, snippet_cost = quote_rows(snapshot, query, number, texts, snippet_chars)
-    size = Cost(len(shown.markdown), count(snapshot, shown.markdown))
+    size = Cost(len(shown.markdown), snapshot.meter.cost(shown.markdown))
     related = _related(snapshot, number, day) if level == _RELATED else ()
     contact = contact_of(snapshot, article.lang, day) if level == _RELATED else None
     if level == _TITLE:
@@ -109,7 +109,7 @@ def open_view(
     return View(
         handle=handle, level=level, form=form, article_id=article.id,
         section_id=name_section(article.id, section.anchor), title=article.title, category=article.category,
-        heading=section.heading, lang=article.lang, text=text, cost=Cost(len(text), count(snapshot, text)),
+        heading=section.heading, lang=article.lang, text=text, cost=Cost(len(text), snapshot.meter.cost(text)),
         levels=level_costs(snapshot, number, size, snippet_cost), path=article.path, lines=lines, moved_from=None,
         related=related, contact=contact, generation=snapshot.generation.name,
     )  # fmt: skip
@@ -124,11 +124,6 @@ def contact_of(snapshot: Snapshot, lang: str, day: dt.date) -> Related | None:
     for _, number in sorted(served, key=lambda contact: contact[0] != lang):
         return Related(heads[number].id, heads[number].title)
     return None
-
-
-def count(snapshot: Snapshot, text: str) -> int:
-    """Tokens of a text, without what the encoder puts around every text."""
-    return max(0, snapshot.encoder.count_tokens(text) - snapshot.encoder.count_tokens("")) if text else 0
 
 
 def _related(snapshot: Snapshot, number: int, day: dt.date) -> tuple[Related, ...]:
@@ -192,7 +187,7 @@ class PageSource:
 
     def count(self, text: str) -> int:
         """Tokens."""
-        return count(self._snapshot, text)
+        return self._snapshot.meter.cost(text)
 
     def contact(self, lang: str) -> Related | None:
         """The article that says how to reach a person."""

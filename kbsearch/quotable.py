@@ -40,8 +40,8 @@ class Quotable(Mapping[str, str]):
         In the order of their numbers.
     writer
         Gets the units.
-    count_tokens
-        Of the encoder.
+    cost_of
+        Tokens of a text by itself.
     has_vectors
         Whether the encoder is to read them.
     """
@@ -51,12 +51,12 @@ class Quotable(Mapping[str, str]):
         rows: Sequence[Row],
         articles: Sequence[Article],
         writer: QuoteWriter,
-        count_tokens: Callable[[str], int],
+        cost_of: Callable[[str], int],
         *,
         has_vectors: bool,
     ) -> None:
         self._rows, self._writer, self._has_vectors = rows, writer, has_vectors
-        self._count, self._none = count_tokens, count_tokens("")
+        self._cost_of = cost_of
         self._keys: list[str] = []
         self._places: dict[str, tuple[int, int, int]] = {}
         first = 0
@@ -79,8 +79,8 @@ class Quotable(Mapping[str, str]):
             self._writer.repeat(first)
 
     def _counted(self, unit: Unit, row: int) -> Unit:
-        tokens = self._count(self._rows[row].passage.text[unit.start : unit.end]) - self._none
-        return unit._replace(tokens=min(max(tokens, 0), FARTHEST))
+        tokens = self._cost_of(self._rows[row].passage.text[unit.start : unit.end])
+        return unit._replace(tokens=min(tokens, FARTHEST))
 
     def _text(self, row: int, start: int, end: int) -> str:
         return _text(self._rows[row].passage, start, end)

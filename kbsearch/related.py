@@ -53,7 +53,7 @@ def related_line(title: str, handle: str, *, is_japanese: bool) -> str:
 def write_related(
     file: Path,
     articles: Titled,
-    count_tokens: Callable[[str], int],
+    cost_of: Callable[[str], int],
     base: tuple[Path, NDArray[np.int32]] | None = None,
 ) -> None:
     """Write the related articles of each, and what listing them costs at most.
@@ -75,7 +75,7 @@ def write_related(
     for places in _comparable(articles.heads):
         some = places[wanted[places]]
         for start in range(0, len(some), _AT_ONCE):
-            _look(found, some[start : start + _AT_ONCE], places, articles, count_tokens)
+            _look(found, some[start : start + _AT_ONCE], places, articles, cost_of)
     save_column(file, found.reshape(-1))
 
 
@@ -99,7 +99,7 @@ def _look(
     some: NDArray[np.int64],
     places: NDArray[np.int64],
     articles: Titled,
-    count_tokens: Callable[[str], int],
+    cost_of: Callable[[str], int],
 ) -> None:
     """Fill in the rows of some articles, which are compared with those in ``places``."""
     heads, group = articles.heads, articles.groups
@@ -114,7 +114,7 @@ def _look(
         least = own[order[-1]] if len(near) == _KEPT else -np.inf
         found[number, : len(near)] = near
         found[number, len(near) : _KEPT] = -1
-        found[number, _KEPT:-1] = len(lines), count_tokens(lines)
+        found[number, _KEPT:-1] = len(lines), cost_of(lines)
         found[number, -1] = np.float32(least).view(np.int32)
 
 

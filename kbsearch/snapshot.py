@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
+from kbsearch.meter import Meter
 from kbsearch.parts import Parts
 from kbsearch.quotes import VERSION as UNITS
 from kbsearch.synonyms import Synonyms
@@ -157,6 +158,11 @@ class Snapshot:
         if found != encoder.fingerprint:
             raise IndexIncompatible("encoder", found, encoder.fingerprint)
         return encoder
+
+    @cached_property
+    def meter(self) -> Meter:
+        """What texts cost in tokens of the encoder."""
+        return Meter(self.encoder.count_tokens)
 
     def encode(self, text: str) -> FloatArray:
         """Vector of a question; one that was asked lately is not encoded again."""

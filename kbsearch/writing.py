@@ -76,20 +76,16 @@ def write_texts(
     digests: Mapping[str, str],
     warnings: Iterable[ArticleWarning],
     record: Iterable[Entry],
-    count_tokens: Callable[[str], int],
+    cost_of: Callable[[str], int],
 ) -> None:
-    """Write all that needs neither terms nor vectors. ``count_tokens`` of the encoder counts its prefix, too."""
+    """Write all that needs neither terms nor vectors; ``cost_of`` as in :func:`kbsearch.content.write_content`."""
     articles, rows, first = written.articles, written.rows, written.amended.first_article
     save_column(files.japanese_column, written.is_japanese)
     save_column(files.group_column, np.array(written.groups, dtype=np.int32))
     save_column(files.article_column, written.article_of_row + np.int32(first))
     stored = (StoredPassage(row.article, row.passage, row.alias, row.key) for row in rows)
     sources = (SourceFile(path, sha256) for path, sha256 in digests.items())
-    none = count_tokens("")
-    write_content(
-        files.content, sources, articles, stored, sorted_warnings(warnings), written.amended,
-        lambda text: max(0, count_tokens(text) - none) if text else 0, record,
-    )  # fmt: skip
+    write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended, cost_of, record)
 
 
 def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:

@@ -116,6 +116,9 @@ def test_each_level_shows_more_and_says_what_it_costs(guides: KnowledgeBase, fak
     assert (views[4].contact, [other.article_id for other in views[4].related]) == (
         views[4].contact, ["exchange", "contact"],
     )  # fmt: skip
+    listed = "\n".join(f"- {other.title}（{other.article_id}）" for other in views[4].related)
+    adds = views[0].levels[3].adds
+    assert adds == (len(listed), fake_encoder.count_tokens(listed) - fake_encoder.count_tokens(""))
     assert views[4].contact is not None
     assert views[4].contact.article_id == "contact"
 

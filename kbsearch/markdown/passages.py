@@ -13,7 +13,8 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kbsearch.markdown.splitting import Meter, Piece, joined, pieces_of, sentences
+from kbsearch.markdown.splitting import Piece, joined, pieces_of, sentences
+from kbsearch.meter import Meter
 from kbsearch.model import Passage
 from kbsearch.restrictions import restricts
 from kbsearch.sentences import sentences as sentences_of

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from kbsearch.markdown.blocks import Block
+    from kbsearch.meter import Meter
     from kbsearch.model import Lines
 
-__all__ = ["Meter", "Piece", "joined", "pieces_of", "sentences"]
+__all__ = ["Piece", "joined", "pieces_of", "sentences"]
 
 _SENTENCE_END = re.compile(
     # 「…。」と goes on: a bracket that closes behind the full stop ends a sentence only before a new one.
@@ -65,18 +66,6 @@ class Piece:
             return False
         last = self.text.rstrip("。 \n").rpartition("。")[2]
         return last.endswith(_INTRO_ENDS) or any(word in last for word in _INTRO_WORDS)
-
-
-class Meter:
-    """Counts the tokens of a text by itself, without what every text of the encoder has (prefix, end)."""
-
-    def __init__(self, count: Callable[[str], int]) -> None:
-        self.count = count
-        self._base = count("")
-
-    def cost(self, text: str) -> int:
-        """Tokens that ``text`` adds to a passage."""
-        return max(0, self.count(text) - self._base) if text else 0
 
 
 def joined(pieces: list[Piece]) -> str:
