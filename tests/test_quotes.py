@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
+from damage import column_of, outcome_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Chosen, Page, choose, cut_sentence, marks_of
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray
 
-SECONDS: Final = 10
 WIDTH: Final = 20
 NOTES: Final = (6, 7, 5)
 """Characters of the notes of steps, of a restriction and of a warning."""
@@ -775,30 +774,6 @@ def test_damage_is_noticed_or_answered(tmp_path: Path, kind: str, expected: set[
 ODD_NUMBERS: Final = (0, 1, 7, 100, 127, -128, 65_535, 2**31 - 1, 2**32 - 1)
 
 
-def _outcome(folder: Path, file: Path, content: bytes, expected: str) -> str:
-    """What becomes of reading a folder with one file changed."""
-    sound = file.read_bytes()
-    file.unlink()  # who has it mapped keeps it
-    file.write_bytes(content)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(SECONDS)
-        try:
-            told = "answered the same" if repr(quotations(folder)) == expected else "answered"
-        except BaseException as error:  # noqa: BLE001 - an outcome
-            told = type(error).__name__ if isinstance(error, IndexCorrupt) else f"{type(error).__name__}: {error}"
-        os.write(writing, told.encode("utf-8", "replace"))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    status = os.waitpid(child, 0)[1]
-    file.unlink()
-    file.write_bytes(sound)
-    return said if said and not status else f"ended by {status}"
-
-
 def _damaged(kind: str, file: Path) -> list[bytes]:
     """Damaged contents of a file."""
     content, chance = file.read_bytes(), random.Random(file.name)  # noqa: S311 - repeatable
@@ -806,7 +781,7 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
     if kind == "cut":
         return [content[:size] for size in [0, 1, 50, head, *chance.sample(range(head, len(content)), 8)]]
     if kind == "resize":
-        return [_column(column[:-1]), _column(np.append(column, column[-1:], axis=0)), _column(column[:0])]
+        return [column_of(column[:-1]), column_of(np.append(column, column[-1:], axis=0)), column_of(column[:0])]
     if kind == "flip":
         places = [*range(head), *chance.sample(range(head, len(content)), min(60, len(content) - head))]
         masks = [chance.choice([0xFF, 1, 2, 16, 128]) for _ in places]
@@ -822,20 +797,17 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
             ):
                 changed = column.copy()
                 changed.flat[place] = odd
-                found.append(_column(changed))
-    return [*found, *(_column(np.full_like(column, odd)) for odd in (0, 1, 127))]
-
-
-def _column(values: np.ndarray) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(Path(folder) / "column.npy", values)
-        return (Path(folder) / "column.npy").read_bytes()
+                found.append(column_of(changed))
+    return [*found, *(column_of(np.full_like(column, odd)) for odd in (0, 1, 127))]
 
 
 def _try_all(kind: str, folder: Path) -> None:
-    expected = repr(quotations(folder))
+    def read() -> str:
+        return repr(quotations(folder))
+
+    expected = read()
     told = {
-        file.stem: [_outcome(folder, file, content, expected) for content in _damaged(kind, file)]
+        file.stem: [outcome_of(read, file, content, expected) for content in _damaged(kind, file)]
         for file in sorted(folder.iterdir())
         if file.stem != "keys"  # only a build reads them
     }

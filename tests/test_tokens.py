@@ -10,7 +10,6 @@ import json
 import math
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
+from damage import column_of, outcome_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     Span = tuple[int, int]
     Match = tuple[int, int, str]
 
-SECONDS: Final = 10
 STREAMS: Final = ("words", "grams")
 
 
@@ -700,30 +699,6 @@ def _read(folder: Path) -> str:
     return repr(said)
 
 
-def _outcome(folder: Path, file: Path, content: bytes, expected: str) -> str:
-    """What becomes of reading a folder with one file changed."""
-    sound = file.read_bytes()
-    file.unlink()  # who has it mapped keeps it
-    file.write_bytes(content)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(SECONDS)
-        try:
-            told = "answered the same" if _read(folder) == expected else "answered"
-        except BaseException as error:  # noqa: BLE001 - an outcome
-            told = type(error).__name__ if isinstance(error, IndexCorrupt) else f"{type(error).__name__}: {error}"
-        os.write(writing, told.encode("utf-8", "replace"))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    status = os.waitpid(child, 0)[1]
-    file.unlink()
-    file.write_bytes(sound)
-    return said if said and not status else f"ended by {status}"
-
-
 def _damaged(kind: str, file: Path) -> list[bytes]:
     """Damaged contents of a file."""
     content, chance = file.read_bytes(), random.Random(file.name)  # noqa: S311 - repeatable
@@ -735,7 +710,7 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
     if kind == "lengthen":
         return [content + b"\0", content + content]
     if kind == "resize":
-        return [_column(column[:-1]), _column(np.append(column, column[-1:])), _column(column[:0])]
+        return [column_of(column[:-1]), column_of(np.append(column, column[-1:])), column_of(column[:0])]
     if kind == "flip":
         some = [*header, *chance.sample(range(head, len(content)), min(25, len(content) - head))]
         masks = [chance.choice([0xFF, 1, 2, 4, 8, 16, 32, 64, 128]) for _ in some]
@@ -748,21 +723,15 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
             if np.iinfo(column.dtype).min <= odd <= np.iinfo(column.dtype).max:
                 changed = column.copy()
                 changed[place] = odd
-                found.append(_column(changed))
+                found.append(column_of(changed))
     every_odd = (0, np.iinfo(column.dtype).max, np.iinfo(column.dtype).max // 2 + 1)
-    return [*found, *(_column(np.full_like(column, odd)) for odd in every_odd)]
-
-
-def _column(values: np.ndarray) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(Path(folder) / "column.npy", values)
-        return (Path(folder) / "column.npy").read_bytes()
+    return [*found, *(column_of(np.full_like(column, odd)) for odd in every_odd)]
 
 
 def _try_all(kind: str, folder: Path) -> None:
     expected = _read(folder)
     told = {
-        file.stem: [_outcome(folder, file, content, expected) for content in _damaged(kind, file)]
+        file.stem: [outcome_of(lambda: _read(folder), file, content, expected) for content in _damaged(kind, file)]
         for file in sorted(folder.iterdir())
     }
     sys.stdout.write(json.dumps(told))
