@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Sized
 
     from numpy.typing import NDArray
 
@@ -45,16 +45,19 @@ def fold(text: str) -> str:
 
 def shingle_sets(folded: Sequence[str]) -> list[Shingles]:
     """The shingles of each folded text; none where it is shorter than one."""
-    found: list[Shingles] = []
+    return [shingles for first, last in _blocks(folded) for shingles in _sets(folded[first:last])]
+
+
+def _blocks(parts: Sequence[Sized]) -> Iterator[tuple[int, int]]:
+    """First and one-past-last place of as many parts as are looked at together, at least one."""
     first = 0
-    while first < len(folded):
+    while first < len(parts):
         last, size = first, 0
-        while last < len(folded) and (last == first or size + len(folded[last]) <= _TOGETHER):
-            size += len(folded[last])
+        while last < len(parts) and (last == first or size + len(parts[last]) <= _TOGETHER):
+            size += len(parts[last])
             last += 1
-        found += _sets(folded[first:last])
+        yield first, last
         first = last
-    return found
 
 
 def _sets(folded: Sequence[str]) -> list[Shingles]:
@@ -120,14 +123,8 @@ class Sample:
         """
         if not len(self._hashes):
             return
-        first = 0
-        while first < len(others):
-            last, size = first, 0
-            while last < len(others) and (last == first or size + len(others[last]) <= _TOGETHER):
-                size += len(others[last])
-                last += 1
+        for first, last in _blocks(others):
             yield from self._shared(first, others[first:last], least)
-            first = last
 
     def _shared(self, first: int, others: Sequence[Shingles], least: float) -> Iterator[tuple[int, int, int]]:
         asked = np.concatenate(others)
