@@ -4,7 +4,7 @@ Each hit gets a share of the budget by how likely it answers. Within its share i
 the section, the sentences that answer, the title. What a hit leaves over goes to the next, and what is left in the end
 to the first ones again. Everything counts: titles, what stands between, and in HTML the tags.
 
-Use: ``fill(hits, confidence, budget, source)``, where ``source`` fetches the texts.
+Use: ``fill(hits, outcome, confidence, lang, budget, source)``, where ``source`` fetches the texts.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def fill(
         budget = replace(budget, most=min(budget.most, _MOST_UNLIKELY), deepest=min(budget.deepest, _SNIPPET))
     filler = _Filler(budget, source)
     contact = filler.contact(lang) if outcome == "hand_over" else None
-    room = budget.amount - (filler.size(contact.text) + filler.joint if contact else 0)
+    room = budget.amount - (filler.taken(contact) + filler.joint if contact else 0)
     several = max(1, min(budget.most, len(hits), room // _FEWEST[budget.unit]))
     shares = _shares(several, _UNSURE if confidence is None else confidence)
     parts: dict[int, Disclosed] = {}
@@ -110,16 +110,14 @@ def fill(
         part = filler.deepest(place, hits[place], int(spare) - joint)
         if part is not None:
             parts[place] = part
-            spare -= filler.size(part.text) + joint
+            spare -= filler.taken(part) + joint
     for place, part in list(parts.items()):  # what is left over goes to the likeliest
         used = filler.size(filler.joined(parts.values()))
-        better = filler.deepest(place, hits[place], room - used + filler.size(part.text), deeper_than=part)
+        better = filler.deepest(place, hits[place], room - used + filler.taken(part), deeper_than=part)
         if better is not None and filler.size(filler.joined({**parts, place: better}.values())) <= room:
             parts[place] = better
     shown = [*parts.values(), *([contact] if contact else [])]
-    while (
-        shown and filler.size(filler.joined(shown)) > budget.amount
-    ):  # tokens of a whole are not the sum of the parts'
+    while shown and filler.size(filler.joined(shown)) > budget.amount:  # the tokens of parts do not just add up
         shown.pop()
     text = filler.joined(shown)
     opened = {part.handle for part in shown}
@@ -146,6 +144,13 @@ class _Filler:
         """In the unit of the budget."""
         return len(text) if self._budget.unit == "characters" else self._source.count(text)
 
+    def taken(self, part: Disclosed) -> int:
+        """What a part takes, counted when it was made."""
+        return self._in_unit(part.cost)
+
+    def _in_unit(self, cost: Cost) -> int:
+        return cost.characters if self._budget.unit == "characters" else cost.tokens
+
     def joined(self, parts: Iterable[Disclosed]) -> str:
         """All parts as one text."""
         return self._between.join(part.text for part in parts)
@@ -156,16 +161,15 @@ class _Filler:
         for level in range(self._budget.deepest, _SNIPPET, -1):
             if level > least and self._may_fit(hit, level, room):
                 part = self._part(hit, level, self._source.written(place, hit.section_id, level, self._budget.form))
-                if self.size(part.text) <= room:
+                if self.taken(part) <= room:
                     return part
-        if least < _SNIPPET or (deeper_than is not None and least == _SNIPPET):
-            part_or_none = self._snippet(place, hit, room) if self._budget.deepest >= _SNIPPET else None
-            if part_or_none is not None:
-                grown = deeper_than is None or len(part_or_none.text) > len(deeper_than.text)
-                return part_or_none if grown else None
-        if least < _TITLE:
+        if least <= _SNIPPET <= self._budget.deepest:
+            found = self._snippet(place, hit, room)
+            if found is not None and (deeper_than is None or len(found.text) > len(deeper_than.text)):
+                return found
+        if deeper_than is None:
             part = self._part(hit, _TITLE, "")
-            return part if part.text and self.size(part.text) <= room else None
+            return part if part.text and self.taken(part) <= room else None
         return None
 
     def contact(self, lang: str) -> Disclosed | None:
@@ -179,18 +183,17 @@ class _Filler:
         text = render_line(f"{_CONTACT[is_japanese]}{found.title}{handle}", (), self._budget.form)
         size = Cost(len(text), self._source.count(text))
         part = Disclosed(found.article_id, found.article_id, found.title, _TITLE, text, size)
-        return part if 2 * self.size(text) <= self._budget.amount else None
+        return part if 2 * self.taken(part) <= self._budget.amount else None
 
     def _may_fit(self, hit: Hit, level: int, room: int) -> bool:
         """Before a giant article is written in another form: one that is far too large in Markdown is too large."""
         if not hit.levels:
             return True
         cost = hit.levels[level].cost
-        return (cost.tokens if self._budget.unit == "tokens" else cost.characters) <= 3 * room
+        return self._in_unit(cost) <= 3 * room
 
     def _snippet(self, place: int, hit: Hit, room: int) -> Disclosed | None:
-        head = self.size(self._part(hit, _SNIPPET, "").text)
-        left = room - head
+        left = room - self.taken(self._part(hit, _SNIPPET, ""))
         if left < 1:
             return None
         longest = _LONGEST_SNIPPET if self._budget.deepest > _SNIPPET else _LONG_SNIPPET
@@ -201,7 +204,7 @@ class _Filler:
                 return None
             body = snippet.render(self._budget.form)
             part = self._part(hit, _SNIPPET, f"<p>{body}</p>" if self._budget.form == "html" else body)
-            over = self.size(part.text) - room
+            over = self.taken(part) - room
             if over <= 0:
                 return part
             limit = min(limit - 1, limit * left // max(1, left + over))

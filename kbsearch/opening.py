@@ -16,7 +16,7 @@ from kbsearch.presenting import QUOTED_ROWS, level_costs, quote_rows
 from kbsearch.related import SHOWN, related_line
 from kbsearch.results import SectionView
 from kbsearch.retrieve import prepare
-from kbsearch.views import Cost, Related, View
+from kbsearch.views import Cost, Related, View, title_line
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,7 +32,6 @@ __all__ = ["PageSource", "contact_of", "open_view", "section_view", "served_arti
 
 _TITLE, _SNIPPET, _SECTION, _ARTICLE, _RELATED = range(5)
 _HEADINGS: Final = {True: ("関連する記事", "お問い合わせ"), False: ("Related articles", "Contact us")}
-_CATEGORY: Final = " › "
 
 
 def served_article(snapshot: Snapshot, article_id: str, day: dt.date) -> Article:
@@ -93,11 +92,11 @@ def open_view(
     query = prepare(snapshot, question or "", "lexical" if question is None else "hybrid")
     snippet, snippet_cost = quote_rows(snapshot, query, number, texts, snippet_chars)
     size = Cost(len(shown.markdown), snapshot.meter.cost(shown.markdown))
+    head = snapshot.content.heads_of([number])[number]
     related = _related(snapshot, number, day) if level == _RELATED else ()
     contact = contact_of(snapshot, article.lang, day) if level == _RELATED else None
     if level == _TITLE:
-        title = f"{article.category}{_CATEGORY}{article.title}" if article.category else article.title
-        text = render_line(title, (), form)
+        text = render_line(title_line(article.title, article.category), (), form)
     elif level == _SNIPPET:
         text = snippet.render(form)
     elif level == _SECTION:
@@ -110,7 +109,7 @@ def open_view(
         handle=handle, level=level, form=form, article_id=article.id,
         section_id=name_section(article.id, section.anchor), title=article.title, category=article.category,
         heading=section.heading, lang=article.lang, text=text, cost=Cost(len(text), snapshot.meter.cost(text)),
-        levels=level_costs(snapshot, number, size, snippet_cost), path=article.path, lines=lines, moved_from=None,
+        levels=level_costs(snapshot, head, size, snippet_cost), path=article.path, lines=lines, moved_from=None,
         related=related, contact=contact, generation=snapshot.generation.name,
     )  # fmt: skip
 

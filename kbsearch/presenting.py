@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from kbsearch.results import Hit, PassageHit
 from kbsearch.snippet import make_snippet, note_sizes, says_notes
-from kbsearch.views import Cost, levels_of
+from kbsearch.views import Cost, levels_of, title_line
 from kbsearch.wants import wants_number, wants_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kbsearch.content import Head
     from kbsearch.laps import Laps
     from kbsearch.model import PassageRow
     from kbsearch.quotes import Quotation
@@ -51,14 +52,15 @@ def present(
         is_japanese = bool(snapshot.is_japanese[article.number])
         snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
         shown = choice.shown(article.number)
-        costs = level_costs(snapshot, article.number, best.section_size, _cost_of(snippet, quotation))
+        head = snapshot.content.heads_of([article.number])[article.number]
+        costs = level_costs(snapshot, head, best.section_size, _cost_of(snippet, quotation))
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
                 reasons.get(article.ranked_as, ()), pieces=snippet.pieces, notes=snippet.notes, levels=costs,
                 handle=best.handle,
-                category=snapshot.content.heads_of([article.number])[article.number].category, **shown._asdict(),
+                category=head.category, **shown._asdict(),
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -77,12 +79,10 @@ def quote_rows(
     return snippet, _cost_of(snippet, quotation)
 
 
-def level_costs(snapshot: Snapshot, number: int, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
+def level_costs(snapshot: Snapshot, head: Head, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
     """What each level of an article costs, its section being of that size."""
-    head = snapshot.content.heads_of([number])[number]
-    # Title and category as one line: "Category › Title".
-    title = Cost(len(head.title) + (len(head.category) + 3 if head.category else 0), head.title_tokens)
-    article, more = Cost(*head.size), Cost(*snapshot.parts.related[number, -2:].tolist())
+    title = Cost(len(title_line(head.title, head.category)), head.title_tokens)
+    article, more = Cost(*head.size), Cost(*snapshot.parts.related[head.number, -2:].tolist())
     related = Cost(article.characters + more.characters, article.tokens + more.tokens)
     return levels_of((title, snippet, Cost(*section), article, related))
 

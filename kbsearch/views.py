@@ -42,6 +42,7 @@ __all__ = [
     "View",
     "level_number",
     "levels_of",
+    "title_line",
 ]
 
 LEVELS: Final = ("title", "snippet", "section", "article", "related")
@@ -258,6 +259,11 @@ class Disclosure:
             "cost": self.cost.to_dict(),
             "left_out": list(self.left_out),
         }
+
+
+def title_line(title: str, category: str) -> str:
+    """What level 0 shows: ``shop/returns › 返品の手順``."""
+    return f"{category} › {title}" if category else title
 
 
 def levels_of(costs: Sequence[Cost]) -> tuple[Level, ...]:
