@@ -105,8 +105,11 @@ def _look(
     heads, group = articles.heads, articles.groups
     likeness = _likeness(articles.vectors[some], articles.vectors[places])
     likeness[group[some][:, np.newaxis] == group[places][np.newaxis]] = -np.inf
-    best = np.argsort(-likeness, axis=1, kind="stable")[:, :_KEPT]
-    for number, own, order in zip(some.tolist(), likeness, best, strict=True):
+    place = max(0, len(places) - _KEPT)
+    bounds = np.partition(likeness, place, axis=1)[:, place]
+    for number, own, bound in zip(some.tolist(), likeness, bounds.tolist(), strict=True):
+        among = np.flatnonzero(own >= bound)  # the nearest, and what is as near as the last of them
+        order = among[np.argsort(-own[among], kind="stable")][:_KEPT]
         near = [int(places[at]) for at in order if np.isfinite(own[at])]
         lines = "\n".join(
             related_line(heads[n].title, heads[n].id, is_japanese=heads[n].lang == "ja") for n in near[:SHOWN]
