@@ -10,13 +10,11 @@ Never: call the caller's progress from another thread than the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -32,22 +30,6 @@ _LOOK: Final = 0.1  # seconds between two looks at how far it is
 
 class _StoppedError(Exception):
     """The build has ended before the encoding has."""
-
-
-class _Both(Mapping[str, str]):
-    """Texts of either, by key."""
-
-    def __init__(self, first: Mapping[str, str], second: Mapping[str, str]) -> None:
-        self._first, self._second = first, second
-
-    def __getitem__(self, key: str) -> str:
-        return self._first[key] if key in self._first else self._second[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return chain(self._first, (key for key in self._second if key not in self._first))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 class Encoding:
@@ -80,13 +62,13 @@ class Encoding:
     ) -> None:
         missing = [key for key in texts if key not in known]
         self.new, self.more = len(missing), 0
-        self._texts: Mapping[str, str] = texts
+        self._sources = [texts]
         if more is not None:
             wanted = set(missing)
             missing += [key for key in more[0] if key not in more[1] and key not in wanted]
             self.more = len(missing) - self.new
-            self._texts = _Both(texts, more[0])
-        missing.sort(key=lambda key: len(self._texts[key]))  # texts of one length share a batch without padding
+            self._sources.append(more[0])
+        missing.sort(key=lambda key: len(self._text(key)))  # texts of one length share a batch without padding
         self._missing, self._encoder, self._journal = missing, encoder, journal
         self._done, self._stopped, self._all = 0, False, len(missing)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kbsearch-build")
@@ -109,13 +91,16 @@ class Encoding:
         self._running.result()
         if self._all:
             tell("encode", self._done, self._all)
-        self._texts, self._missing = {}, []
+        self._sources, self._missing = [], []
 
     def _run(self) -> None:
         for start in range(0, self._all, _AT_ONCE):
             keys = self._missing[start : start + _AT_ONCE]
-            encoded = self._encoder.encode_passages([self._texts[key] for key in keys], self._count)
+            encoded = self._encoder.encode_passages([self._text(key) for key in keys], self._count)
             self._journal.append(keys, encoded)
+
+    def _text(self, key: str) -> str:
+        return next(text for texts in self._sources if (text := texts.get(key)) is not None)
 
     def _count(self, finished: int) -> None:
         self._done += finished
