@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
+from kbsearch.families import Families
 from kbsearch.meter import Meter
 from kbsearch.parts import Parts
 from kbsearch.quotes import VERSION as UNITS
 from kbsearch.synonyms import Synonyms
 from kbsearch.text import fingerprint
-from kbsearch.versions import Families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

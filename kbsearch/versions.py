@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kbsearch.model import FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
 
-__all__ = ["Choice", "Chosen", "Families", "Reader", "Shown", "reader_of"]
+__all__ = ["Choice", "Chosen", "Reader", "Shown", "reader_of"]
 
 _LATIN: Final = "en"  # stands for every language in Latin letters: a few words do not tell which
 _OTHER_SCRIPTS: Final = frozenset(
@@ -116,29 +116,6 @@ def _language_of(text: str, *, asks_japanese: bool) -> str:
     return "ja" if japanese else ""
 
 
-class Families:
-    """Which articles are versions of one; immutable.
-
-    ``group``: the number of the article that each is a version of, int32, shape (articles,).
-    """
-
-    def __init__(self, group: NDArray[np.int32]) -> None:
-        self.group = group
-        self._several = np.bincount(group, minlength=1)[group] > 1
-        members = np.flatnonzero(self._several)
-        order = np.argsort(group[members], kind="stable")
-        self._members, self._groups = members[order], group[members][order]
-
-    def of(self, number: int) -> list[int]:
-        """Numbers of all versions, whatever their status, itself included, ascending."""
-        if not self._several[number]:
-            return [number]
-        group = self.group[number]
-        first, last = np.searchsorted(self._groups, group), np.searchsorted(self._groups, group, side="right")
-        members: list[int] = self._members[first:last].tolist()
-        return members
-
-
 class Choice:
     """Which versions of articles one answer shows.
 
@@ -167,7 +144,7 @@ class Choice:
 
     @property
     def group(self) -> NDArray[np.int32]:
-        """See :class:`Families`."""
+        """See :class:`kbsearch.families.Families`."""
         return self._snapshot.families.group
 
     def of(self, numbers: RowArray, places: RowArray, merits: FloatArray, k: int) -> list[Chosen]:

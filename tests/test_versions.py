@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from kbsearch import embed, render
 from kbsearch.builder import build
 from kbsearch.errors import BadQuery
+from kbsearch.families import Families
 from kbsearch.filters import parse_languages
 from kbsearch.model import Filter
 from kbsearch.rank import BASELINES, MODES
 from kbsearch.search import KnowledgeBase
-from kbsearch.versions import Families, Reader, reader_of
+from kbsearch.versions import Reader, reader_of
 
 if TYPE_CHECKING:
     from pathlib import Path
