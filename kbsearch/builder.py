@@ -43,13 +43,12 @@ from kbsearch.quotes import VERSION as UNITS
 from kbsearch.quotes import QuoteWriter
 from kbsearch.related import Titled, write_related
 from kbsearch.results import BuildReport
-from kbsearch.rows import Texts, analyse_rows, make_rows
+from kbsearch.rows import Texts, make_rows
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
 from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
-from kbsearch.tokens import TokenWriter
 from kbsearch.twins import BUILDS, twin
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, sorted_warnings, write_dense, write_terms, write_texts
@@ -227,8 +226,8 @@ class _Job:
                 counts, written = _counts(articles, rows), written.without_sources()
                 del articles
                 previous.articles.clear()
-            with clock.stage("analyse"), TokenWriter(draft.files.tokens) as tokens:
-                write_terms(draft.files, written, analyse_rows(rows, written.articles, self.weights, tokens, tell))
+            with clock.stage("analyse"):
+                write_terms(draft.files, written, self.weights, tell)
             with clock.stage("encode"):
                 encoding.finish(tell)
         # 5. The vectors to disk.

@@ -26,23 +26,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from kbsearch.bm25 import BM25_B, BM25_K1, quantised_length, term_id
 from kbsearch.confidence import CHOICES, Calibration
 from kbsearch.embed import text_key
-from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 from kbsearch.measures import expected_calibration_error, reliability
 from kbsearch.model import Filter
 from kbsearch.rank import Overlap
 from kbsearch.retrieve import POOL, candidates, judged, prepare, scored
 from kbsearch.text import analyse
-from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from kbsearch.bm25 import Stream
     from kbsearch.learned import Models
-    from kbsearch.lexical import Stream
     from kbsearch.model import Article, FloatArray, Progress, Weights
     from kbsearch.rank import Candidates
     from kbsearch.retrieve import Query

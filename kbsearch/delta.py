@@ -29,8 +29,8 @@ from kbsearch.inheritance import page_of
 from kbsearch.known import InCodes, InFile
 from kbsearch.lineage import Page
 from kbsearch.related import Titled, write_related
-from kbsearch.rows import Texts, analyse_rows, make_rows
-from kbsearch.tokens import TokenIndex, TokenWriter
+from kbsearch.rows import Texts, make_rows
+from kbsearch.tokens import TokenIndex
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, write_dense, write_terms, write_texts
 
@@ -142,8 +142,7 @@ class Plan:
         written = Written(articles, rows, self._groups(articles), amended)
         touched = {path: digests[path] for path in self.touched}
         write_texts(files, written, touched, warnings, record, cost_of)
-        with TokenWriter(files.tokens) as tokens:
-            write_terms(files, written, analyse_rows(rows, articles, weights, tokens, tell))
+        write_terms(files, written, weights, tell)
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
         self._write_related(files, written, cost_of)
         gone = self._write_removed(files, removed, base["passages"])

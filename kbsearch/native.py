@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from kbsearch.bm25 import STREAMS
 from kbsearch.errors import NativeMissing
 from kbsearch.structures import (
     BOOL,
@@ -32,6 +33,7 @@ from kbsearch.structures import (
     QUOTE,
     SPAN,
     SPANS,
+    U32,
     Address,
     Asked,
     Asking,
@@ -39,8 +41,10 @@ from kbsearch.structures import (
     Corpus,
     Damaged,
     Forest,
+    Lexicon,
     Long,
     Models,
+    Postings,
     Quotes,
     Quoting,
     Scale,
@@ -59,22 +63,27 @@ if TYPE_CHECKING:
 __all__ = [
     "LIBRARY",
     "Judged",
+    "TermTables",
     "best",
+    "count_terms",
     "describe",
     "dots",
     "features",
+    "fill_postings",
+    "frequencies",
     "judge",
     "matches",
     "nearest",
     "opened",
     "pool",
+    "propose",
     "quote_articles",
     "trees",
     "usable_cores",
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 3
+VERSION: Final = 4
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -110,6 +119,18 @@ class Judged(NamedTuple):
     order: RowArray
     head: FloatArray
     log_odds: tuple[float, float] | None
+
+
+class TermTables(NamedTuple):
+    """Of each term, at the place to which its number leads: its number, its rows, and their blocks; and scratch.
+
+    uint32, shape (size,), size a power of two; where no row is counted, the place is free.
+    """
+
+    ids: NDArray[np.uint32]
+    rows: NDArray[np.uint32]
+    blocks: NDArray[np.uint32]
+    last: NDArray[np.uint32]
 
 
 def usable_cores() -> int:
@@ -302,6 +323,86 @@ def nearest(
     return found[:count], scores[:count]
 
 
+def count_terms(tokens: Tokens, tables: TermTables) -> int:
+    """Count the rows of each term in empty tables; how many terms there are, or the size when there is no room."""
+    size = _size_of(tables)
+    count: int = _library().kb_count_terms(tokens, *(address(table, U32) for table in tables), size)
+    _check(count)
+    return count
+
+
+def fill_postings(
+    tokens: Tokens,
+    tables: TermTables,
+    following: tuple[NDArray[np.uint32], NDArray[np.uint32]],
+    entries: NDArray[np.uint32],
+    posts: NDArray[np.uint32],
+    bm25: tuple[FloatArray, float, float],
+) -> None:
+    """Write the postings of :mod:`kbsearch.lexical`.
+
+    Parameters
+    ----------
+    tables
+        As :func:`count_terms` left them, the scratch empty again.
+    following
+        The first posting and the first entry of the term at each place; used up.
+    entries, posts
+        To be filled: two numbers an entry, the last one not touched, and one a posting.
+    bm25
+        Mean lengths of a row in words and grams, float32, k1 and b.
+    """
+    size, (means, k1, b) = _size_of(tables), bm25
+    if any(len(table) != size for table in following) or len(means) != len(STREAMS):
+        raise AssertionError("a posting and an entry for each place, and a length for each stream")
+    _check(
+        _library().kb_fill_postings(
+            tokens, address(tables.ids, U32), address(tables.rows, U32), address(tables.last, U32), size,
+            *(address(table, U32) for table in following), address(entries, U32), max(len(entries) // 2 - 1, 0),
+            address(posts, U32), len(posts), address(means, F32), k1, b,
+        )
+    )  # fmt: skip
+
+
+def _size_of(tables: TermTables) -> int:
+    size = len(tables.ids)
+    if any(len(table) != size for table in tables) or size & (size - 1) or not size:
+        raise AssertionError("tables of one size, a power of two")
+    return size
+
+
+def frequencies(postings: Postings, ids: NDArray[np.uint32]) -> RowArray:
+    """In how many rows each term stands: int64, shape (n,)."""
+    rows = np.empty(len(ids), np.int64)
+    _check(_library().kb_frequencies(postings, address(ids, U32), len(ids), rows.ctypes.data))
+    return rows
+
+
+def propose(
+    lexicon: Lexicon,
+    questions: Sequence[Asked],
+    streams: Sequence[int],
+    limits: tuple[int, int],
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[RowArray, NDArray[np.uint32]]:
+    """The best rows of each question in each stream (0 words, 1 grams), at most so many of each part.
+
+    ``allowed`` says which rows of all parts take part, all without it. Gives rows in any order, int64 of shape (n,), and
+    their sums: uint32, in units of 2⁻²⁴ of what the heaviest term of the question can give.
+    """
+    if allowed is not None and len(allowed) != lexicon.rows:
+        raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")
+    room = max(sum(limits), 0) * len(questions) * len(streams)
+    rows, sums = np.empty(room, np.int64), np.empty(room, np.uint32)
+    asked = (ctypes.POINTER(Asked) * len(questions))(*map(ctypes.pointer, questions))
+    count = _library().kb_propose(
+        lexicon, asked, len(questions), sum(1 << stream for stream in streams),
+        None if allowed is None else address(allowed, BOOL), *limits, rows.ctypes.data, sums.ctypes.data,
+    )  # fmt: skip
+    _check(count)
+    return rows[:count], sums[:count]
+
+
 def pool(corpus: Corpus, ways: Sequence[Way], proposals: RowArray) -> tuple[RowArray, FloatArray]:
     """Compare the proposals, in any order, with a question in all its ways; of each measure a row has the best.
 
@@ -434,9 +535,18 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )
+    postings = ctypes.POINTER(Postings)
+    library.kb_count_terms.argtypes = (tokens, *(Address,) * 4, Long)
+    library.kb_fill_postings.argtypes = (
+        tokens, *(Address,) * 3, Long, *(Address,) * 3, Long, Address, Long, Address, *(ctypes.c_float,) * 2,
+    )  # fmt: skip
+    library.kb_frequencies.argtypes = (postings, Address, Long, Address)
+    library.kb_propose.argtypes = (
+        ctypes.POINTER(Lexicon), ctypes.POINTER(asked), Long, ctypes.c_int32, Address, Long, Long, *(Address,) * 2,
+    )  # fmt: skip
     library.kb_quote_articles.argtypes = (
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), *(Address,) * 3, Long,
     )  # fmt: skip
-    for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_quote_articles"):
+    for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_quote_articles", "kb_count_terms", "kb_propose"):
         getattr(library, name).restype = Long
     return library

@@ -21,7 +21,7 @@ from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
 from kbsearch.quotes import QuoteIndex
 from kbsearch.related import load_related
-from kbsearch.tokens import TokenDelta, TokenIndex, term_id
+from kbsearch.tokens import TokenDelta, TokenIndex
 from kbsearch.vector import DenseReport, VectorDelta, VectorIndex, map_vectors
 from kbsearch.vocabulary import Vocabulary
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kbsearch.lexical import Stream
     from kbsearch.model import FloatArray
     from kbsearch.store import Files, Generation
 
@@ -76,14 +75,10 @@ class Parts:
         """The lexical leg."""
         files = self._files()
         if self._delta is None:
-            return LexicalIndex(files.lexical)
-        return LexicalIndex(
-            files.lexical,
-            LexicalDelta(
-                LexicalIndex(files.delta.lexical), self._base_rows, tuple(self._removed.tolist()),
-                self._delta["removed"]["passages"], self._removed_in,
-            ),
-        )  # fmt: skip
+            return LexicalIndex(files.lexical, self.tokens)
+        added = LexicalIndex(files.delta.lexical, TokenIndex(files.delta.tokens, self._delta["passages"]))
+        delta = LexicalDelta(added, self._removed_rows, lambda term: self._removed_terms.get(term, 0))
+        return LexicalIndex(files.lexical, self.tokens, delta)
 
     @cached_property
     def tokens(self) -> TokenIndex:
@@ -117,10 +112,7 @@ class Parts:
         own, added = japanese[: self._base_rows], japanese[self._base_rows :]
         of_delta = DenseReport.of(self._delta["dense"])
         delta = VectorIndex(files.delta.vectors, files.delta.graphs, of_delta, added)
-        removed = np.zeros(self._base_articles, dtype=bool)
-        removed[self._removed] = True
-        gone = removed[self.article_of_row[: self._base_rows]]
-        return VectorIndex(files.vectors, files.graphs, report, own, VectorDelta(delta, gone))
+        return VectorIndex(files.vectors, files.graphs, report, own, VectorDelta(delta, self._removed_rows))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -162,6 +154,12 @@ class Parts:
         if self._delta is not None:
             removed[self._removed] = True
         return removed
+
+    @cached_property
+    def _removed_rows(self) -> NDArray[np.bool_]:
+        """Rows of the base that count no more, bool, shape (rows of the base,)."""
+        rows: NDArray[np.bool_] = self.removed_articles[self.article_of_row[: self._base_rows]]
+        return rows
 
     @cached_property
     def texts(self) -> structures.Corpus:
@@ -223,9 +221,6 @@ class Parts:
         files = self._files().delta
         terms, counts = load_column(files.removed_terms, np.uint32), load_column(files.removed_counts, np.int64)
         return dict(zip(terms.tolist(), counts.tolist(), strict=False))
-
-    def _removed_in(self, stream: Stream, term: str) -> int:
-        return self._removed_terms.get(term_id(stream, term), 0)
 
     def _column(self, place: Callable[[Files], Path], dtype: type[Number], sizes: tuple[int, int]) -> NDArray[Number]:
         files = self._files()

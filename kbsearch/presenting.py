@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from kbsearch.content import Head
     from kbsearch.laps import Laps
+    from kbsearch.lexical import Asked
     from kbsearch.model import PassageRow
     from kbsearch.quotes import Quotation
     from kbsearch.results import Reason, Snippet
     from kbsearch.retrieve import Query, RankedArticle, RankedRow
-    from kbsearch.snapshot import Asked, Snapshot
+    from kbsearch.snapshot import Snapshot
     from kbsearch.versions import Choice
     from kbsearch.views import Level
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native, structures
+from kbsearch.bm25 import STREAMS
 from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES
@@ -33,11 +34,11 @@ from kbsearch.wording import mend
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
+    from kbsearch.bm25 import Stream
     from kbsearch.learned import Models
-    from kbsearch.lexical import Stream
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
@@ -78,8 +79,7 @@ VERSION: Final = "version"
 
 _LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
-_STREAMS: Final[tuple[Stream, ...]] = ("words", "grams")
-_LARGE: Final = 200_000  # rows: tantivy looks at every passage with a term, for milliseconds by now
+_LARGE: Final = 200_000  # rows: both legs take long enough to be asked at once
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
@@ -410,16 +410,16 @@ def candidates(
     """
     laps = laps or Laps()
     excluded = (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
-    by_words, later = _by_words(snapshot, query, where, pool, mode, excluded)
+    by_words = _by_words(snapshot, query, where, pool, mode, excluded)
     laps.end("lexical")
     near: list[RowArray] = []
     for wording in query.wordings:
         if wording.vector is not None:
             near += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
     laps.end("dense")
-    by_words += [rows.result() for rows in later]
+    held = by_words()
     laps.end("lexical")
-    found = scored(snapshot, query, np.concatenate([_NO_ROWS, *by_words, *near]))
+    found = scored(snapshot, query, np.concatenate([held, *near]))
     if not snapshot.parts.has_delta:
         return found
     return _trimmed(found, np.concatenate([_NO_ROWS, *near]), pool)
@@ -427,20 +427,17 @@ def candidates(
 
 def _by_words(
     snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode, excluded: tuple[int, ...]
-) -> tuple[list[RowArray], list[Future[RowArray]]]:
-    """What the streams of the lexical leg propose; of a large corpus, grams are looked for beside what comes next."""
-    streams: list[Stream] = [stream for stream in _STREAMS if mode not in {"dense", *_STREAMS} - {stream}]
-    found: list[RowArray] = []
-    later: list[Future[RowArray]] = []
-    beside = snapshot.parts.rows >= _LARGE and len(streams) + (query.wordings[0].vector is not None) > 1
-    for stream in reversed(streams):  # grams are more, and take longer
-        for wording in query.wordings:
-            terms = wording.words if stream == "words" else wording.grams
-            if stream == "grams" and beside:
-                later.append(_beside().submit(snapshot.lexical.propose, stream, terms, pool, where, excluded))
-            else:
-                found.append(snapshot.lexical.propose(stream, terms, pool, where, excluded))
-    return found, later
+) -> Callable[[], RowArray]:
+    """Gives what the streams of the lexical leg propose; of a large corpus, it is looked for beside what comes next."""
+    streams: list[Stream] = [stream for stream in STREAMS if mode not in {"dense", *STREAMS} - {stream}]
+    if not streams:
+        return lambda: _NO_ROWS
+    asked = [snapshot.asked(wording.words, wording.grams).terms for wording in query.wordings]
+    given = asked, streams, pool, snapshot.admitted_rows(where, excluded)
+    if snapshot.parts.rows >= _LARGE and query.wordings[0].vector is not None:
+        return _beside().submit(snapshot.lexical.propose, *given).result
+    found = snapshot.lexical.propose(*given)
+    return lambda: found
 
 
 @cache

@@ -13,7 +13,7 @@ import json
 import threading
 from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kbsearch.embed import load_encoder
 from kbsearch.errors import IndexCorrupt, IndexIncompatible
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kbsearch import structures
+    from kbsearch.lexical import Asked
     from kbsearch.model import Encoder, Filter, FloatArray
     from kbsearch.quotes import QuoteIndex
     from kbsearch.store import Generation
@@ -38,20 +38,12 @@ if TYPE_CHECKING:
     from kbsearch.vector import Restriction, VectorIndex
     from kbsearch.vocabulary import Vocabulary
 
-__all__ = ["Asked", "Snapshot", "today"]
+__all__ = ["Snapshot", "today"]
 
 _Value = TypeVar("_Value")
 _PIECES: Final = 100_000
 _BEFORE_LATIN: Final = "x "
 _BEFORE_KANA: Final = "。"
-
-
-class Asked(NamedTuple):
-    """A wording as :class:`kbsearch.tokens.TokenIndex` compares it, and the most that BM25 can give it."""
-
-    terms: structures.Asked
-    words_ceiling: float
-    grams_ceiling: float
 
 
 class Snapshot:
@@ -78,7 +70,7 @@ class Snapshot:
         self._questions = _Memory(64)
         self._pieces: dict[str, int] = {}
         self._articles = _Memory(32)
-        self._masks = _Memory(32)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
+        self._masks = _Memory(64)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
 
     @property
     def article_of_row(self) -> NDArray[np.int32]:
@@ -122,12 +114,7 @@ class Snapshot:
 
     def asked(self, words: tuple[str, ...], grams: tuple[str, ...]) -> Asked:
         """Terms of a wording, ready to be compared with rows; ranking and highlights ask for the same."""
-        return self._questions.get((words, grams), lambda: self._ask(words, grams))
-
-    def _ask(self, words: tuple[str, ...], grams: tuple[str, ...]) -> Asked:
-        in_words, in_grams = self.lexical.asked("words", words), self.lexical.asked("grams", grams)
-        terms = self.tokens.ask(in_words.idfs, in_grams.idfs, (in_words.boosts, in_grams.boosts))
-        return Asked(terms, in_words.ceiling, in_grams.ceiling)
+        return self._questions.get((words, grams), lambda: self.lexical.asked(words, grams))
 
     @cached_property
     def synonyms(self) -> Synonyms:
@@ -193,12 +180,16 @@ class Snapshot:
         return self._memory.get(("out of date", day), lambda: self._out_of_date(day))
 
     def admitted(self, where: Filter, excluded: tuple[int, ...]) -> Restriction | None:
-        """Rows that may answer; None when all may."""
+        """Rows that may answer, for the dense leg; None when all may."""
+        rows = self.admitted_rows(where, excluded)
+        return None if rows is None else self._masks.get(("near", where, excluded), lambda: self.vectors.restrict(rows))
+
+    def admitted_rows(self, where: Filter, excluded: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Rows that may answer, bool by number, not to be changed; None when all may that count."""
         if not where and not excluded:
             return None
         return self._masks.get(
-            (where, excluded),
-            lambda: self.vectors.restrict(self.admitted_articles(where, excluded)[self.article_of_row]),
+            ("rows", where, excluded), lambda: self.admitted_articles(where, excluded)[self.article_of_row]
         )
 
     def _out_of_date(self, day: str) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"

@@ -41,8 +41,10 @@ __all__ = [
     "Corpus",
     "Damaged",
     "Forest",
+    "Lexicon",
     "Long",
     "Models",
+    "Postings",
     "Quotes",
     "Quoting",
     "Scale",
@@ -111,6 +113,36 @@ class Tokens(ctypes.Structure):
         for name, size in sizes.items():
             if len(arrays[name]) != size:
                 raise Damaged(f"{name}: {len(arrays[name])} values, not {size}")
+
+
+class Postings(ctypes.Structure):
+    """``kb_postings``: the open arrays of :mod:`kbsearch.lexical`, which says what they are; all uint32."""
+
+    _ARRAYS: Final = ("terms", "entries", "posts")
+    _COUNTS: Final = ("n_terms", "n_entries", "n_posts", "n_rows")
+    _fields_ = (*((name, Address) for name in _ARRAYS), *((name, Long) for name in _COUNTS))
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], rows: int) -> None:
+        super().__init__(*(address(arrays[name], U32) for name in self._ARRAYS))
+        self._arrays = arrays
+        self.n_terms, self.n_entries = len(arrays["terms"]) // 2 - 1, len(arrays["entries"]) // 2 - 1
+        self.n_posts, self.n_rows = len(arrays["posts"]), rows
+        for name, count in (("terms", self.n_terms), ("entries", self.n_entries)):
+            if count < 0 or len(arrays[name]) != 2 * (count + 1):
+                raise Damaged(f"{name}: {len(arrays[name])} values, not two each and two more")
+
+
+class Lexicon(ctypes.Structure):
+    """``kb_lexicon``: the postings of an index and, where there is one, of its delta."""
+
+    _fields_ = (("parts", ctypes.POINTER(Postings) * 2),)
+
+    def __init__(self, parts: Sequence[Postings]) -> None:
+        super().__init__()
+        self._held = parts
+        for place, part in enumerate(parts):
+            self.parts[place] = ctypes.pointer(part)
+        self.rows: int = sum(part.n_rows for part in parts)
 
 
 class Quotes(ctypes.Structure):

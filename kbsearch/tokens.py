@@ -16,7 +16,6 @@ Never: look into a text here; an analysis is what comes in.
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native, structures
+from kbsearch.bm25 import quantised_length, term_id
 from kbsearch.columns import let_go, load_column
 from kbsearch.errors import IndexCorrupt
-from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter", "term_id"]
+__all__ = ["SLOTS", "Located", "TokenDelta", "TokenIndex", "TokenWriter"]
 
 SLOTS: Final = ("title words", "title grams", "heading words", "heading grams", "alias words", "alias grams")
 """Order of what :meth:`TokenIndex.describe` says of the short fields."""
@@ -62,11 +61,6 @@ _REPEATED: Final = 5_000  # texts; more are cut into words again when they come 
 _RECENT: Final = 16
 _PLACES_PER_ROW: Final = 64  # that match; more are asked for when they are full
 _MOST_PLACES_PER_ROW: Final = 4_000  # of a giant passage the first are enough to show
-
-
-def term_id(stream: str, term: str) -> int:
-    """The number by which a term of a stream is known here: CRC-32."""
-    return zlib.crc32(f"{stream[0]}{term}".encode("utf-8", "surrogatepass"))
 
 
 class TokenWriter:
@@ -232,32 +226,6 @@ class TokenIndex:
             )
             self.totals = (words, grams)
         self.mean_lengths = (self.totals[0] / (served or 1), self.totals[1] / (served or 1))
-
-    def ask(
-        self,
-        words: Mapping[str, float],
-        grams: Mapping[str, float],
-        boosts: tuple[Mapping[str, int], Mapping[str, int]],
-    ) -> structures.Asked:
-        """A question, ready to be compared with rows.
-
-        Parameters
-        ----------
-        words, grams
-            Distinct terms with their idf.
-        boosts
-            How often BM25 counts each word, and each gram; it leaves out what is not named.
-        """
-        n = len(words) + len(grams)
-        ids = [term_id("words", term) for term in words] + [term_id("grams", term) for term in grams]
-        boost = [boosts[0].get(term, 0) for term in words] + [boosts[1].get(term, 0) for term in grams]
-        flags = np.full(n, structures.GRAM, np.uint8)
-        flags[: len(words)] = 0
-        flags[[place for place, term in enumerate(chain(words, grams)) if term.isascii()]] |= structures.ASCII
-        idfs = np.fromiter(chain(words.values(), grams.values()), np.float32, n)
-        return structures.Asked(
-            np.array(ids, np.uint32), idfs, np.array(boost, np.float32), flags, self.mean_lengths, BM25_K1, BM25_B
-        )
 
     @property
     def opened(self) -> list[structures.Tokens]:

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rank_bm25 import BM25Okapi
 
+from kbsearch.bm25 import BM25_B, BM25_K1, STREAMS, quantised_length, term_id
 from kbsearch.errors import IndexCorrupt
-from kbsearch.lexical import BM25_B, BM25_K1, quantised_length
-from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kbsearch.lexical import Stream
+    from kbsearch.bm25 import Stream
     from kbsearch.model import FloatArray, RowArray
-    from kbsearch.retrieve import Wording
     from kbsearch.search import KnowledgeBase
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import VectorIndex
@@ -70,8 +68,7 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
     questions = _questions(kb)
     agreement: dict[str, list[float]] = {"words": [], "grams": [], "dense": []}
     error: dict[str, float] = dict.fromkeys(agreement, 0.0)
-    streams: tuple[Stream, ...] = ("words", "grams")
-    oracles = {stream: _Bm25Oracle(stream, snapshot) for stream in streams}
+    oracles = {stream: _Bm25Oracle(stream, snapshot) for stream in STREAMS}
 
     def note(leg: str, found: tuple[float, float]) -> None:
         agreement[leg].append(found[0])
@@ -79,10 +76,10 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
 
     for done, question in enumerate(questions, start=1):
         query = kb.prepare(question).wordings[0]
-        for stream in streams:
+        for stream in STREAMS:
             terms = query.words if stream == "words" else query.grams
             expected = oracles[stream].scores(terms)
-            note(stream, _compare(expected, *_ranked(snapshot, query, stream)))
+            note(stream, _compare(expected, *snapshot.lexical.search(stream, terms, _DEPTH)))
         if query.vector is not None:
             expected = _cosines(snapshot, query.vector)
             rows, scores = snapshot.vectors.search(query.vector, _DEPTH)
@@ -95,7 +92,7 @@ def check_ranking(kb: KnowledgeBase, progress: Callable[[int, int], None] | None
 
 
 class _Bm25Oracle:
-    """rank-bm25 with the idf of Lucene and tantivy, and the lengths as tantivy stores them."""
+    """rank-bm25 with the idf of Lucene, and the lengths as it stores them."""
 
     def __init__(self, stream: Stream, snapshot: Snapshot) -> None:
         self._stream, self._rows, self._served = stream, snapshot.tokens.rows, _served(snapshot)
@@ -130,16 +127,6 @@ def _cosines(snapshot: Snapshot, vector: FloatArray) -> FloatArray:
     cosines = np.full(snapshot.tokens.rows, -2, dtype=np.float32)
     cosines[served] = snapshot.vectors.score(vector, served)
     return cosines
-
-
-def _ranked(snapshot: Snapshot, query: Wording, stream: Stream) -> tuple[RowArray, FloatArray]:
-    """What the leg proposes, in the order of the scores that the ranking uses."""
-    terms = query.words if stream == "words" else query.grams
-    rows = np.sort(snapshot.lexical.search(stream, terms, _DEPTH)[0])
-    words, grams, _, _ = snapshot.tokens.describe(snapshot.asked(query.words, query.grams).terms, rows)
-    scores = words if stream == "words" else grams
-    best = np.lexsort((rows, -scores))[:_DEPTH]
-    return rows[best], scores[best]
 
 
 def _questions(kb: KnowledgeBase) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes the parts of a generation, or of a delta to one; the tokens have been written as texts were analysed."""
+"""Writes the parts of a generation, or of a delta to one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kbsearch.columns import let_go, save_column
-from kbsearch.content import Amended, SourceFile, StoredPassage, category_path, write_content
+from kbsearch.content import Amended, SourceFile, StoredPassage, write_content
 from kbsearch.embed import text_key
-from kbsearch.lexical import LexicalRow, write_lexical
-from kbsearch.scope import scope_terms
+from kbsearch.lexical import write_lexical
+from kbsearch.rows import analyse_rows
+from kbsearch.tokens import TokenIndex, TokenWriter
 from kbsearch.vector import DenseReport, cosine_statistics, map_vectors, write_graphs, write_vectors
 from kbsearch.vocabulary import write_vocabulary
 from kbsearch.wordlist import WordList
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from kbsearch.handles import Entry
     from kbsearch.known import Known
-    from kbsearch.model import Article, ArticleWarning, FloatArray, RowArray
-    from kbsearch.rows import Analysed, Row
+    from kbsearch.model import Article, ArticleWarning, FloatArray, Progress, RowArray, Weights
+    from kbsearch.rows import Row
     from kbsearch.store import Files
 
 __all__ = ["Written", "sorted_warnings", "write_dense", "write_terms", "write_texts"]
@@ -88,16 +89,13 @@ def write_texts(
     write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended, cost_of, record)
 
 
-def write_terms(files: Files, written: Written, analysed: Iterable[Analysed]) -> None:
-    """Write what needs the terms of the rows, which are given one by one and forgotten."""
-    articles, first, words = written.articles, written.amended.first_article, WordList()
-
-    def counted() -> Iterator[LexicalRow]:
-        for each in analysed:
-            words.add(each)
-            yield _lexical_row(each, articles[each.row.article], first)
-
-    write_lexical(files.lexical, counted())
+def write_terms(files: Files, written: Written, weights: Weights, tell: Progress) -> None:
+    """Analyse the texts of the rows, row by row, and write what needs their terms."""
+    words = WordList()
+    with TokenWriter(files.tokens) as tokens:
+        for analysed in analyse_rows(written.rows, written.articles, weights, tokens, tell):
+            words.add(analysed)
+    write_lexical(files.lexical, TokenIndex(files.tokens, len(written.rows)))
     write_vocabulary(files.vocabulary, words.entries())
 
 
@@ -146,10 +144,3 @@ def _statistics(keys: Sequence[str], known: Known) -> dict[str, float]:
 def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
     for start in range(0, len(keys), _VECTORS_AT_ONCE):
         yield known.stacked(keys[start : start + _VECTORS_AT_ONCE])
-
-
-def _lexical_row(analysed: Analysed, article: Article, first: int) -> LexicalRow:
-    return LexicalRow(
-        analysed.words, analysed.grams, first + analysed.row.article, article.lang, article.kind,
-        category_path(article.category), article.tags, scope_terms(article),
-    )  # fmt: skip

@@ -18,18 +18,18 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
+    0: ["bm25", "display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
     1: [
         "arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences",
         "views",
     ],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "labels", "laps", "lexical", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",
+        "labels", "laps", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",
         "turns", "twins", "units", "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "inheritance", "journal", "perturb", "places", "previous", "quotes", "related",
+        "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes", "related",
         "render", "scaffold", "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
     ],
     4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
@@ -61,7 +61,7 @@ ROOMS = {
     "sqlite3": ["content"],
     "Stemmer": ["text"],
     "sudachipy": ["text"],
-    "tantivy": ["lexical"],
+    "tantivy": [],
     "torch": ["embed"],
     "typer": ["cli"],
     "yaml": ["markdown"],

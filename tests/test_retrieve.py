@@ -62,8 +62,8 @@ def test_rows_score_as_the_lexical_leg_and_the_vectors_have_them(kb: KnowledgeBa
         np.testing.assert_allclose(scores[rows], expected, rtol=2e-5)
     if way.vector is not None:
         np.testing.assert_allclose(found.dense, snapshot.vectors.vectors @ way.vector, atol=1e-6)
-    assert found.words_ceiling == snapshot.lexical.asked("words", way.words).ceiling
-    assert found.grams_ceiling == snapshot.lexical.asked("grams", way.grams).ceiling
+    assert found.words_ceiling == snapshot.lexical.asked(way.words, ()).words_ceiling
+    assert found.grams_ceiling == snapshot.lexical.asked((), way.grams).grams_ceiling
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -80,6 +80,21 @@ typedef struct {
     float title_mean, title_spread;   /* between its titles */
 } kb_corpus;
 
+/* Which rows hold each term, as kbsearch/lexical.py writes it: terms ascend, each with its first entry; an entry is a
+ * block of rows, with its first posting and the most that the term is worth in one of them. One of each stands behind
+ * the last. */
+typedef struct {
+    const uint32_t *terms;   /* two numbers each */
+    const uint32_t *entries; /* two numbers each */
+    const uint32_t *posts;
+    int64_t n_terms, n_entries, n_posts, n_rows;
+} kb_postings;
+
+/* The index itself, and its delta or NULL, whose rows are numbered behind those of the first. */
+typedef struct {
+    const kb_postings *parts[2];
+} kb_lexicon;
+
 /* What of a passage may be quoted: a sentence, an item, a table row; kbsearch/units.py says what the flags are. */
 typedef struct {
     uint16_t start, end, flags, number, total, tokens;
