@@ -9,7 +9,6 @@ Never: read this from the library. A developer passes values; only the command l
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -70,6 +69,8 @@ def load_settings(options: Mapping[str, Any], environment: Mapping[str, str], fo
 
 
 def _from_file(file: Path) -> dict[str, Any]:
+    import tomllib  # which who has no such file does without
+
     try:
         table = tomllib.loads(file.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

@@ -10,7 +10,6 @@ Never: let an article write markup, an escape sequence or a control character; l
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -189,6 +188,8 @@ def _page(*parts: str) -> str:
 
 
 def _escaped(text: str) -> str:
+    import html  # which a search does without
+
     return html.escape(text)
 
 

@@ -5,7 +5,7 @@ each, a share of the most that BM25 can give, in 16 bits. ``core/postings.c`` bu
 looking at all that hold a common term. Its sums decide which rows are proposed; scores are those of the tokens.
 
 On disk: ``terms.npy``, two uint32 a term, ascending: its number, and its first entry; ``entries.npy``, two uint32 for
-each block of 16,384 rows that has the term: its first posting, and in the upper half the block, in the lower the most
+each block of 8,192 rows that has the term: its first posting, and in the upper half the block, in the lower the most
 that the term is worth there; ``posts.npy``, one uint32 a posting: the row's place in the block, and what the term is
 worth. Behind the last term and the last entry stands one more, so that each ends where the next begins.
 

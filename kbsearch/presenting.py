@@ -44,24 +44,24 @@ def present(
     quoted = [[ranked.row for ranked in article.rows[:QUOTED_ROWS]] for article in articles]
     passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
     laps.end("fetch")
-    quotations = _quotations(snapshot, query, [article.number for article in articles], quoted, snippet_chars)
+    numbers = [article.number for article in articles]
+    quotations = _quotations(snapshot, query, numbers, quoted, snippet_chars)
+    heads, in_japanese = snapshot.content.heads_of(numbers), snapshot.is_japanese[numbers].tolist()
+    more = snapshot.parts.related[numbers, -2:].tolist() if numbers else []
     hits = []
     for number, (article, quotation) in enumerate(zip(articles, quotations, strict=True), start=1):
         ranked = article.rows[0]
         best = passages[quotation.row if quotation.spans else ranked.row]
         texts = {row: passages[row].text for row in quoted[number - 1]}
-        is_japanese = bool(snapshot.is_japanese[article.number])
-        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
-        shown = choice.shown(article.number)
-        head = snapshot.content.heads_of([article.number])[article.number]
-        costs = level_costs(snapshot, head, best.section_size, _cost_of(snippet, quotation))
+        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=in_japanese[number - 1])
+        head = heads[article.number]
+        costs = _level_costs(head, more[number - 1], best.section_size, _cost_of(snippet, quotation))
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.ranked_as, ()), pieces=snippet.pieces, notes=snippet.notes, levels=costs,
-                handle=best.handle,
-                category=head.category, **shown._asdict(),
+                reasons.get(article.ranked_as, ()), *choice.shown(article.number), head.category, snippet.pieces,
+                snippet.notes, costs, best.handle,
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -82,10 +82,14 @@ def quote_rows(
 
 def level_costs(snapshot: Snapshot, head: Head, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
     """What each level of an article costs, its section being of that size."""
+    return levels_of(_level_costs(head, snapshot.parts.related[head.number, -2:].tolist(), section, snippet))
+
+
+def _level_costs(head: Head, more: Sequence[int], section: tuple[int, int], snippet: Cost) -> tuple[Cost, ...]:
+    """``more`` are characters and tokens of the last level."""
+    characters, tokens = head.size
     title = Cost(len(title_line(head.title, head.category)), head.title_tokens)
-    article, more = Cost(*head.size), Cost(*snapshot.parts.related[head.number, -2:].tolist())
-    related = Cost(article.characters + more.characters, article.tokens + more.tokens)
-    return levels_of((title, snippet, Cost(*section), article, related))
+    return title, snippet, Cost(*section), Cost(characters, tokens), Cost(characters + more[0], tokens + more[1])
 
 
 def _cost_of(snippet: Snippet, quotation: Quotation) -> Cost:

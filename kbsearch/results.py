@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
 from kbsearch.model import JSON_VERSION, name_section
+from kbsearch.views import levels_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from kbsearch.forms import Form
     from kbsearch.model import Article, ArticleWarning, Lines
-    from kbsearch.views import Disclosure, Level
+    from kbsearch.views import Cost, Disclosure, Level
 
 __all__ = [
     "JSON_VERSION",
@@ -205,8 +206,8 @@ class Hit:
         Slash-separated path, ``""`` for none.
     pieces, notes
         Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
-    levels
-        What showing more or less of the article costs; see :mod:`kbsearch.views`.
+    costs
+        Of each of its ``levels``, from the title on.
     handle
         The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
         in the page as it is now; most often both are the same.
@@ -233,7 +234,7 @@ class Hit:
     category: str = ""
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
-    levels: tuple[Level, ...] = ()
+    costs: tuple[Cost, ...] = ()
     handle: str = ""
 
     def __repr__(self) -> str:
@@ -245,6 +246,11 @@ class Hit:
     def render(self, form: Form) -> str:
         """The snippet as ``text``, ``markdown``, ``html``, ``ansi`` or ``speech``; marked where the form can."""
         return Snippet(self.snippet, self.marks, self.pieces, self.notes).render(form)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """What showing more or less of the article costs; see :mod:`kbsearch.views`. Made when it is asked for."""
+        return levels_of(self.costs) if self.costs else ()
 
     @property
     def is_fallback(self) -> bool:

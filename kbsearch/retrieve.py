@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -302,10 +302,9 @@ def _chosen_articles(
         its_numbers = np.array(missing, dtype=np.int64)
         found += _ranked_articles(snapshot, query, more, its_numbers, _begins(snapshot, more), unscored, places, mode)
     shown = {article.number: article for article in found}
-    return [
-        replace(shown[one.number], score=float(scores[one.ranked_at]), ranked_as=int(numbers[one.ranked_at]))
-        for one in chosen
-    ]
+    ranked_at = [one.ranked_at for one in chosen]
+    ranks = zip(chosen, scores[ranked_at].tolist(), numbers[ranked_at].tolist(), strict=True)
+    return [RankedArticle(one.number, score, shown[one.number].rows, ranked_as) for one, score, ranked_as in ranks]
 
 
 def _ranked_articles(

@@ -27,7 +27,7 @@ DEFAULT_CHARS: Final = 160
 
 _ELLIPSIS: Final = "…"
 _GAP: Final = " … "
-_SPACES: Final = re.compile(r"\s+")
+_SPACES: Final = re.compile(r"[^\S ]\s*| \s+")  # a run of white space that is not one space already
 _JOINER: Final = "\u200d"
 _JOINING: Final = re.compile(  # what belongs to the character before it
     "[\u0300-\u036f\u200d\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f\udc00-\udfff"
@@ -77,27 +77,34 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     for span in quotation.spans:
         text = texts[span.row]
         start, end = _whole_characters(text, span)
+        quoted = text[start:end]
         own = [
-            (first, last)
-            for row, first, last in quotation.marks
-            if row == span.row and start <= first and last <= end and _is_long(text[first:last])
+            (first, last) for row, first, last in quotation.marks if row == span.row and start <= first and last <= end
         ]
-        shown, moved = _on_one_line(text[start:end], start, own)
+        if not quoted.isascii() and _JOINING.search(quoted):
+            own = [(first, last) for first, last in own if _is_long(text[first:last])]
+        else:
+            own = [(first, last) for first, last in own if last - first > 1]
+        shown, moved = _on_one_line(quoted, start, own)
         line += _GAP if pieces else ""
         line += ellipsis if span.cut_before and not pieces else ""
-        marks += [(first + len(line), last + len(line)) for first, last in moved]
+        shift = len(line)
+        marks += [(first + shift, last + shift) for first, last in moved]
         line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(places[span.row], start, end, tuple(own), text[start:end]))
+        pieces.append(Piece(places[span.row], start, end, tuple(own), quoted))
     notes = _notes(quotation)
-    said = _said(notes, limit - len(line), is_japanese=is_japanese)
-    line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""
+    if notes:
+        said = _said(notes, limit - len(line), is_japanese=is_japanese)
+        line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""
     is_cut = any(span.cut_before or span.cut_after for span in quotation.spans)
-    return Snippet(line[:limit], tuple(mark for mark in marks if mark[1] <= limit), tuple(pieces), notes, is_cut)
+    return Snippet(line[:limit], tuple([mark for mark in marks if mark[1] <= limit]), tuple(pieces), notes, is_cut)
 
 
 def _whole_characters(text: str, span: Quoted) -> tuple[int, int]:
     """The span without white space, and without half of what is read as one character, where it is cut."""
     start, end = span.start, min(span.end, len(text))
+    if not (span.cut_before or span.cut_after):
+        return start, end
     while span.cut_before and start < end and (text[start].isspace() or _JOINING.match(text, start)):
         start += 1
     while span.cut_after and start < end < len(text) and (_JOINING.match(text, end) or text[end - 1] == _JOINER):
@@ -119,11 +126,13 @@ def _said(notes: tuple[Note, ...], room: int, *, is_japanese: bool) -> str:
         text = _text_of(note, is_japanese=is_japanese)
         said += text if len(said) + len(text) <= room else ""
     ellipsis = _ELLIPSIS if is_japanese else f" {_ELLIPSIS}"
-    return said if said or not notes or room < len(ellipsis) else ellipsis
+    return said if said or room < len(ellipsis) else ellipsis
 
 
 def _on_one_line(text: str, first: int, marks: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
     """The text with runs of white space as one space, and the marks, counted from ``first``, where they are then."""
+    if _SPACES.search(text) is None:
+        return text, [(start - first, end - first) for start, end in marks]
     parts: list[str] = []
     done = lost = at = 0
     places = [place - first for mark in marks for place in mark]

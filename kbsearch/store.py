@@ -25,9 +25,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import socket
-import uuid
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,7 +281,9 @@ class Draft:
                 try:
                     target.hardlink_to(generation.files.folder / name)
                 except OSError:
-                    shutil.copyfile(generation.files.folder / name, target)
+                    from shutil import copyfile
+
+                    copyfile(generation.files.folder / name, target)
                     _sync(target)
                 self._linked[name] = sealed
         self.files.delta.article_column.parent.mkdir(parents=True)
@@ -292,7 +291,7 @@ class Draft:
 
     def clear(self) -> None:
         """Begin anew."""
-        shutil.rmtree(self._folder)
+        _remove(self._folder)
         self.files.article_column.parent.mkdir(parents=True)
         self._linked = {}
 
@@ -306,12 +305,10 @@ class Draft:
         ``manifest`` is completed with format, file sizes and checksums. After this the draft's paths are gone.
         """
         files = sorted(file for file in self._folder.rglob("*") if file.is_file())
-        readable = self._folder.stat().st_mode & 0o666  # tantivy makes files for its own user only
         sealed = dict(self._linked)
         for file in files:
             name = str(file.relative_to(self._folder))
             if name not in self._linked:
-                file.chmod(readable)
                 _sync(file)
                 _check_whole(file)
                 sealed[name] = [file.stat().st_size, _sha256(file)]
@@ -323,7 +320,7 @@ class Draft:
         name = self.name
         self._folder.rename(self._root / name)
         _sync(self._root)
-        pointer = self._root / f"{_CURRENT}.{uuid.uuid4().hex}"
+        pointer = self._root / f"{_CURRENT}.{_unique()}"
         _write_synced(pointer, name + "\n")
         pointer.replace(self._root / _CURRENT)
         _sync(self._root)
@@ -395,13 +392,13 @@ class Store:
         try:
             with self._lock():
                 self._sweep()
-                folder = self.root / f"tmp-{uuid.uuid4().hex}"
+                folder = self.root / f"tmp-{_unique()}"
                 folder.mkdir()
                 try:
                     yield Draft(self.root, folder, self._next_number())
                     self._collect()
                 finally:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder, ignore_errors=True)
         except OSError as error:
             raise IndexUnwritable(self.root, error.strerror or str(error)) from error
 
@@ -416,7 +413,7 @@ class Store:
                 owner = os.read(descriptor, 200).decode("utf-8", "replace").strip()
                 raise IndexLocked(self.root, owner or "another process") from None
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
             yield
             os.ftruncate(descriptor, 0)
         finally:
@@ -445,7 +442,7 @@ class Store:
         """Remove what a killed writer left: half-written folders, pointers, and generations never pointed to."""
         for path in self.root.iterdir():
             if _UNFINISHED.fullmatch(path.name):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path) if path.is_dir() else path.unlink()
         try:
             current = _number(self.root / self._current_name())
         except IndexNotFound:  # the very first build was killed before it pointed anywhere
@@ -454,7 +451,7 @@ class Store:
             return
         for path in self._generations():
             if _number(path) > current:
-                shutil.rmtree(path)
+                _remove(path)
 
     def _collect(self) -> None:
         """Remove old generations that no reader holds."""
@@ -462,13 +459,13 @@ class Store:
             try:
                 descriptor = os.open(path / _MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path, ignore_errors=True)
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                doomed = self.root / f"tmp-{uuid.uuid4().hex}"
+                doomed = self.root / f"tmp-{_unique()}"
                 path.rename(doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+                _remove(doomed, ignore_errors=True)
             except OSError:
                 pass  # somebody reads it, most often; a later build comes back to it, and this one is published
             finally:
@@ -532,3 +529,14 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unique() -> str:
+    """32 hexadecimal digits that no other name has."""
+    return os.urandom(16).hex()
+
+
+def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
+    import shutil  # which a search does without
+
+    shutil.rmtree(folder, ignore_errors=ignore_errors)

@@ -159,9 +159,13 @@ class Choice:
         merits
             By which versions of one article are compared with each other, by place.
         """
-        _, first = np.unique(self.group[numbers[places]], return_index=True)
-        best = places[np.sort(first)[:k]].tolist()
-        return [self._choose(numbers, place, merits) for place in best]
+        first: dict[int, int] = {}  # of each group
+        for group, place in zip(self.group[numbers[places]].tolist(), places.tolist(), strict=True):
+            if group not in first:
+                first[group] = place
+                if len(first) == k:
+                    break
+        return [self._choose(numbers, place, merits) for place in first.values()]
 
     def _choose(self, numbers: RowArray, ranked_at: int, merits: FloatArray) -> Chosen:
         number = int(numbers[ranked_at])
@@ -184,7 +188,7 @@ class Choice:
         """What is said of an article that is shown."""
         heads = self._heads(number)
         head = next(head for head in heads if head.number == number)
-        others = tuple(OtherVersion(other.lang, other.id, other.title) for other in heads if other is not head)
+        others = tuple([OtherVersion(other.lang, other.id, other.title) for other in heads if other is not head])
         return Shown(head.lang, others, self.reader.lacks(head.lang), head.updated, self._stale_since(head))
 
     def _heads(self, number: int) -> list[Head]:

@@ -11,7 +11,7 @@
 
 #include "core.h"
 
-enum { BLOCK_BITS = 14, BLOCK = 1 << BLOCK_BITS, MOST_TERMS = 64, SCAN = 64, SHIFT = 8, SCALE = 65535 };
+enum { BLOCK_BITS = 13, BLOCK = 1 << BLOCK_BITS, MOST_TERMS = 64, SCAN = 64, SHIFT = 8, SCALE = 65535 };
 
 /* ---- Building ---------------------------------------------------------------------------------------------------- */
 
