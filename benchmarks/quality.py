@@ -33,11 +33,11 @@ from train_confidence import confidence_file, left_out_models
 from train_ranker import family_of
 
 from kbsearch import KnowledgeBase, build
+from kbsearch.bm25 import term_id
 from kbsearch.evaluate import JudgedQuery, read_judgements, score_ranking
 from kbsearch.filters import parse_filter
 from kbsearch.learned import shipped_models
 from kbsearch.rank import BASELINES, MODES
-from kbsearch.tokens import term_id
 
 if TYPE_CHECKING:
     from kbsearch.retrieve import Wording

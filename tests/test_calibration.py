@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbsearch import embed
+from kbsearch.bm25 import quantised_length
 from kbsearch.builder import build
 from kbsearch.calibration import _Bench, _fit, _Probe, _probes
 from kbsearch.confidence import Calibration
 from kbsearch.embed import text_key
 from kbsearch.learned import shipped_models
-from kbsearch.lexical import quantised_length
 from kbsearch.model import Filter, Weights
 from kbsearch.retrieve import candidates
 from kbsearch.rows import Row, analyse_rows, make_rows
@@ -388,7 +388,7 @@ def test_bm25_of_a_row_is_what_it_is_without_the_terms_of_the_withheld_text(
 
 @pytest.mark.parametrize("stream", ["words", "grams"])
 def test_bm25_of_a_row_that_loses_nothing_is_that_of_the_index(desk: Desk, stream: Any) -> None:
-    """The formula against tantivy, over all rows of both articles."""
+    """The formula against the lexical leg, over all rows of both articles."""
     analysis = analyse("返品の送料は、社員証の再発行とお客様の負担です")
     terms = analysis.words.terms if stream == "words" else analysis.grams.terms
     rows, expected = desk.kb.snapshot.lexical.search(stream, terms, len(desk.rows))

@@ -35,7 +35,7 @@ FILTERS: Final = ({"lang": "ja"}, {"category": "shop"}, {"tags": ["返品", "log
 
 
 def everything(index: Path) -> dict[str, Any]:
-    """All that an index holds and says, apart from names that tantivy makes up."""
+    """All that an index holds and says."""
     generation = Store(index).open()
     with closing(sqlite3.connect(generation.files.content)) as content:
         names = [row[0] for row in content.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
@@ -44,7 +44,10 @@ def everything(index: Path) -> dict[str, Any]:
     kb = KnowledgeBase.open(index)
     found = {
         "tables": tables,
-        "arrays": {file.name: file.read_bytes() for file in generation.files.folder.rglob("*.npy")},
+        "arrays": {
+            file.relative_to(generation.files.folder): file.read_bytes()
+            for file in generation.files.folder.rglob("*.npy")
+        },
         "manifest": manifest,
         "answers": answers(kb),
         "filtered": [answers(kb, QUESTIONS[:2], filter=where) for where in FILTERS],
@@ -302,7 +305,7 @@ def test_the_default_encoder_gives_an_incremental_build_the_vectors_of_a_full_on
     assert report.counts["reused"] > 0
     assert 0 < report.counts["encoded"] < report.counts["passages"] + report.counts["articles"]
     now, fresh = everything(tmp_path / "index"), everything(tmp_path / "fresh")
-    assert now["arrays"]["vectors.npy"] == fresh["arrays"]["vectors.npy"]
+    assert now["arrays"][Path("vectors.npy")] == fresh["arrays"][Path("vectors.npy")]
     assert now == fresh
 
 

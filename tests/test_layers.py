@@ -29,8 +29,8 @@ FLOORS = {
         "turns", "twins", "units", "vector", "vocabulary",
     ],
     3: [
-        "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes", "related",
-        "render", "scaffold", "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
+        "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes",
+        "related", "render", "scaffold", "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
     ],
     4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Question, article_features, background, head_features, own_language_first
+from terms import ask
 
 from kbsearch import native, structures
 from kbsearch.confidence import HEAD_NAMES
@@ -86,7 +87,7 @@ class Shelf:
         for number, question in enumerate(questions):
             found = analyse(question)
             words, grams = ({term: 1.0 + len(term) for term in terms.terms} for terms in (found.words, found.grams))
-            asked = self.tokens[0].ask(words, grams, (dict.fromkeys(words, 1), dict.fromkeys(grams, 2)))
+            asked = ask(self.tokens[0], words, grams, (dict.fromkeys(words, 1), dict.fromkeys(grams, 2)))
             vector = units(self.random, 1)[0] if vectors else None
             ways.append(structures.Way(asked, vector, (1.0, 1.0) if number == 0 else (0.5, 1.5)))
         return ways

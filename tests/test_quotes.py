@@ -24,6 +24,7 @@ from damage import column_of, outcome_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Chosen, Page, choose, cut_sentence, marks_of
+from terms import ask
 
 from kbsearch import native, structures
 from kbsearch.errors import IndexCorrupt
@@ -177,7 +178,7 @@ def quoted(
 ) -> tuple[Any, list[tuple[int, ...]], list[tuple[int, ...]]]:  # fmt: skip
     """The record of the quotation, its spans and its marks, by the compiled part."""
     tokens, quotes = shelf.open(vectors)
-    asked = tokens.ask(ASKED if words is None else words, GRAMS if words is None else {}, ({}, {}))
+    asked = ask(tokens, ASKED if words is None else words, GRAMS if words is None else {})
     rows, ends = np.array(order, np.int64), np.array([len(order)], np.int64)
     found, spans, marks = native.quote_articles(
         tokens.opened[0], quotes, asked, VECTOR if vectors else None, rows, ends, quoting(limit, notes, pieces)
@@ -193,7 +194,7 @@ def by_the_rules(
     tokens, _ = shelf.open(vectors)
     asked_words = ASKED if words is None else words
     idfs = [*asked_words.values(), *(GRAMS.values() if words is None else ())]
-    asked = tokens.ask(asked_words, GRAMS if words is None else {}, ({}, {}))
+    asked = ask(tokens, asked_words, GRAMS if words is None else {})
     total = sum(asked_words.values()) or sum(idfs)
     shown = sorted(dict.fromkeys(row for row in order if shelf.rows[row]))
     matches = {row: tokens.matches(asked, np.array([row]))[0] for row in shown}
@@ -535,7 +536,7 @@ def test_rows_that_show_one_text_are_quoted_once() -> None:
     """An alias has the units of its article's first passage; a row without any takes nobody's."""
     tokens, quotes = Shelf(((BEST,), (OTHER,), (OTHER,))).open()
     units = np.array([(0, 20, 0, 0, 0, 1), (0, 20, 0, 0, 0, 1)], np.uint16).ravel()
-    asked = tokens.ask(ASKED, {}, ({}, {}))
+    asked = ask(tokens, ASKED, {})
     for rows, order, expected in (
         ([(0, 1), (0, 1), (1, 1)], [1, 0, 2], [(1, 0, 20), (2, 0, 20)]),
         ([(0, 0), (0, 1), (1, 1)], [0, 1, 2], [(1, 0, 20), (2, 0, 20)]),
@@ -557,7 +558,7 @@ def test_a_run_of_grams_marks_words_that_it_covers_by_half() -> None:
             writer.add_text("t", terms, ([term for term, _ in grams], [span for _, span in grams]))
             writer.add_row("t", ("t", "t", "t"), [("t", 1)])
         tokens = TokenIndex(Path(folder) / "tokens", 1)
-    asked = tokens.ask({}, {"g1": 1.0, "g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0}, ({}, {}))
+    asked = ask(tokens, {}, {"g1": 1.0, "g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0})
     quotes = structures.Quotes(np.array([0, 30, 0, 0, 0, 1], np.uint16), np.array([0, 1], np.uint32), None)
     *_, marks = native.quote_articles(
         tokens.opened[0], quotes, asked, None, np.zeros(1, np.int64), np.ones(1, np.int64), quoting(100)
@@ -569,7 +570,7 @@ def test_articles_are_quoted_each_by_itself() -> None:
     chance = random.Random(4)  # noqa: S311 - repeatable
     shelf = help_page(chance)
     tokens, quotes = shelf.open()
-    asked = tokens.ask(ASKED, GRAMS, ({}, {}))
+    asked = ask(tokens, ASKED, GRAMS)
     orders = [[row] for row in range(len(shelf.rows))] + [[0, 1]]
     rows = np.array([row for order in orders for row in order], np.int64)
     ends = np.cumsum([len(order) for order in orders], dtype=np.int64)
@@ -595,7 +596,7 @@ def test_products_of_codes_are_those_of_double_precision_and_the_same_wherever_t
             tokens, _ = row(BEST).open()
             quotes = structures.Quotes(units, np.array([0, 40], np.uint32), (codes, scales))
             _, spans, _ = native.quote_articles(
-                tokens.opened[0], quotes, tokens.ask({}, {}, ({}, {})), vector, np.zeros(1, np.int64),
+                tokens.opened[0], quotes, ask(tokens, {}, {}), vector, np.zeros(1, np.int64),
                 np.ones(1, np.int64), quoting(20),
             )  # fmt: skip
             products = codes.astype(np.float64) @ vector.astype(np.float64) * scales
@@ -639,7 +640,7 @@ SHELF: Final = help_page(random.Random(12))  # noqa: S311 - repeatable
 def quotations(path: Path, spread: float = 0.1, limits: Sequence[int] = (30, 60, 160)) -> list[list[Quotation]]:
     """All that a folder gives for some questions."""
     tokens, _ = SHELF.open()
-    asked = tokens.ask(ASKED, GRAMS, ({}, {}))
+    asked = ask(tokens, ASKED, GRAMS)
     index = QuoteIndex(path, len(SHELF.rows) + 1, spread, WIDTH)
     articles = [[row] for row in range(len(SHELF.rows))] + [list(range(min(3, len(SHELF.rows))))]
     return [
@@ -653,7 +654,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     shelf = Shelf(((BEST, OTHER, Piece(40, TIED)), (), (Piece(7), OTHER)))
     tokens, _ = shelf.open()
     index = QuoteIndex(folder_of(tmp_path / "quotes", shelf), 4, 0.1, WIDTH)
-    asked = tokens.ask(ASKED, GRAMS, ({}, {}))
+    asked = ask(tokens, ASKED, GRAMS)
     found = index.quote(tokens.opened, asked, VECTOR, [[0], [1], [2], [2, 0]], 10_000, NOTES)
     assert [[tuple(span) for span in each.spans] for each in found] == [
         [(0, 0, 81, False, False)],
@@ -704,7 +705,7 @@ def test_a_corpus_without_spread_or_a_limit_without_bounds_is_quoted(tmp_path: P
 
 def test_rows_of_a_delta_are_numbered_behind_those_of_the_base(tmp_path: Path) -> None:
     tokens, _ = SHELF.open()
-    asked, rows = tokens.ask(ASKED, GRAMS, ({}, {})), len(SHELF.rows) + 1
+    asked, rows = ask(tokens, ASKED, GRAMS), len(SHELF.rows) + 1
     base, delta = folder_of(tmp_path / "base", SHELF), folder_of(tmp_path / "delta", SHELF, vectors=False)
     both = QuoteIndex(base, rows, 0.1, WIDTH, QuoteIndex(delta, rows, 0.1, WIDTH))
     opened = [*tokens.opened, *tokens.opened]
@@ -739,7 +740,7 @@ def test_a_row_that_is_not_there_is_damage(tmp_path: Path, asked_row: int) -> No
     tokens, _ = SHELF.open()
     index = QuoteIndex(folder_of(tmp_path / "quotes", SHELF), len(SHELF.rows) + 1, 0.1, WIDTH)
     with pytest.raises(IndexCorrupt):
-        index.quote(tokens.opened, tokens.ask(ASKED, {}, ({}, {})), None, [[0, asked_row]], 80, None)
+        index.quote(tokens.opened, ask(tokens, ASKED, {}), None, [[0, asked_row]], 80, None)
 
 
 def outcomes_of(kind: str, folder: Path) -> dict[str, Counter[str]]:

@@ -15,6 +15,7 @@ import pytest
 from conftest import FAKE, FakeEncoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from terms import ask
 
 from kbsearch import embed
 from kbsearch.builder import build
@@ -71,7 +72,7 @@ class Indexed:
             self._quotes = QuoteIndex(Path(folder) / "quotes", len(texts), 1.0, 1)
 
     def cut(self, words: Mapping[str, float], grams: Mapping[str, float], limit: int, *, japanese: bool) -> Snippet:
-        asked = self._tokens.ask(words, grams, ({}, {}))
+        asked = ask(self._tokens, words, grams)
         notes = note_sizes(is_japanese=japanese) if says_notes(limit) else None
         rows = [list(self.texts)[:3]]
         [quotation] = self._quotes.quote(self._tokens.opened, asked, None, rows, limit, notes)

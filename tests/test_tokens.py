@@ -15,8 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,96 +25,23 @@ from damage import column_of, outcome_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
+from terms import Row, Text, ask, opened, write
 
 from kbsearch import tokens as tokens_module
+from kbsearch.bm25 import STREAMS, quantised_length, term_id
 from kbsearch.columns import load_column, save_column
 from kbsearch.errors import IndexCorrupt
-from kbsearch.lexical import LexicalIndex, LexicalRow, quantised_length, write_lexical
-from kbsearch.text import analyse
-from kbsearch.tokens import SLOTS, TokenIndex, TokenWriter, term_id
+from kbsearch.lexical import MAX_TERMS, LexicalIndex, write_lexical
+from kbsearch.tokens import SLOTS, TokenIndex, TokenWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from terms import Span
+
     from kbsearch.model import FloatArray
 
-    Span = tuple[int, int]
     Match = tuple[int, int, str]
-
-STREAMS: Final = ("words", "grams")
-
-
-@dataclass(frozen=True)
-class Text:
-    """Terms with their spans, as an analysis has them; ``name`` stands for the text itself."""
-
-    name: str
-    words: tuple[tuple[str, Span], ...] = ()
-    grams: tuple[tuple[str, Span], ...] = ()
-
-    @classmethod
-    def read(cls, text: str) -> Text:
-        found = analyse(text)
-        words, grams = (tuple(zip(part.terms, part.spans, strict=True)) for part in (found.words, found.grams))
-        return cls(text, words, grams)
-
-    @classmethod
-    def of(cls, words: str = "", grams: str = "") -> Text:
-        """Terms one behind the other."""
-
-        def placed(terms: list[str]) -> tuple[tuple[str, Span], ...]:
-            ends = np.cumsum([0, *map(len, terms)]).tolist()
-            return tuple(zip(terms, pairwise(ends), strict=True))
-
-        return cls(f"{words}|{grams}", placed(words.split()), placed(grams.split()))
-
-    def terms(self, stream: str) -> list[str]:
-        return [term for term, _ in (self.words if stream == "words" else self.grams)]
-
-
-NOTHING: Final = Text("")
-
-
-@dataclass(frozen=True)
-class Row:
-    body: Text
-    title: Text = NOTHING
-    heading: Text = NOTHING
-    alias: Text = NOTHING
-    weights: tuple[int, int, int, int] = (1, 3, 2, 3)
-    """Of the body, the title, the heading and the alias."""
-
-    @property
-    def parts(self) -> list[tuple[Text, int]]:
-        texts = (self.title, self.heading, self.alias, self.body)
-        return list(zip(texts, (*self.weights[1:], self.weights[0]), strict=True))
-
-    def held(self, stream: str) -> Counter[str]:
-        """How often it holds each term, weights included."""
-        return Counter(term for text, weight in self.parts for term in text.terms(stream) * weight)
-
-
-def write(folder: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Write the folder; returns what each row gives to the lexical leg."""
-    with TokenWriter(folder) as writer:
-        joined = []
-        for row in rows:
-            for text in (row.body, row.title, row.heading, row.alias):
-                if not writer.knows(text.name):
-                    words, grams = (
-                        ([term for term, _ in part], [span for _, span in part]) for part in (text.words, text.grams)
-                    )
-                    writer.add_text(text.name, words, grams)
-            slots = (row.title.name, row.heading.name, row.alias.name)
-            joined.append(writer.add_row(row.body.name, slots, [(text.name, weight) for text, weight in row.parts]))
-    return joined
-
-
-def opened(rows: Sequence[Row]) -> TokenIndex:
-    """What was written, open; the folder is gone, its maps are not."""
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / "tokens", rows)
-        return TokenIndex(Path(folder) / "tokens", len(rows))
 
 
 def every(index: TokenIndex) -> np.ndarray:
@@ -165,7 +91,7 @@ def matched(text: Text, words: Mapping[str, float], grams: Mapping[str, float]) 
 def places(index: TokenIndex, words: Mapping[str, float], grams: Mapping[str, float]) -> list[list[Match]]:
     """The same of each row, as the index has them, with the terms by their names."""
     names = [*words, *grams]
-    asked = index.ask(words, grams, ({}, {}))
+    asked = ask(index, words, grams, ({}, {}))
     found = index.matches(asked, every(index))
     assert all([place[:2] for place in row] == sorted(place[:2] for place in row) for row in found)
     return [sorted((start, end, names[term]) for start, end, term in row) for row in found]
@@ -187,7 +113,7 @@ some_idfs = st.dictionaries(st.sampled_from([*TERMS, "unknown"]), st.floats(0.05
 def test_bm25_by_hand() -> None:
     """Lengths 2, 4 and 3; 返品 stands three times in the second row."""
     index = opened([Row(Text.of("返品 送料")), Row(Text.of("返品 返品 返品 期間")), Row(Text.of("支払い 方法 変更"))])
-    words, *_ = index.describe(index.ask({"返品": 2.0}, {}, ({"返品": 1}, {})), every(index))
+    words, *_ = index.describe(ask(index, {"返品": 2.0}, {}, ({"返品": 1}, {})), every(index))
     first = 2.0 * 1 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 3))
     second = 2.0 * 3 * 2.2 / (3 + 1.2 * (0.25 + 0.75 * 4 / 3))
     assert words.tolist() == pytest.approx([first, second, 0], rel=1e-6)
@@ -197,25 +123,25 @@ def test_a_weight_is_a_repetition() -> None:
     """BM25F: a title of weight 3 counts as three times the body."""
     rows = [Row(Text.of("期間 送料"), Text.of("返品")), Row(Text.of("期間 送料 返品 返品 返品"))]
     index = opened(rows)
-    words, *_ = index.describe(index.ask({"返品": 2.0}, {}, ({"返品": 1}, {})), every(index))
+    words, *_ = index.describe(ask(index, {"返品": 2.0}, {}, ({"返品": 1}, {})), every(index))
     assert words[0] == words[1] > 0
 
 
 def test_a_term_that_is_asked_twice_counts_twice() -> None:
     index = opened([Row(Text.of("返品 送料")), Row(Text.of("期間"))])
-    once, twice = (index.ask({"返品": 2.0}, {}, ({"返品": boost}, {})) for boost in (1, 2))
+    once, twice = (ask(index, {"返品": 2.0}, {}, ({"返品": boost}, {})) for boost in (1, 2))
     assert index.describe(twice, every(index))[0][0] == 2 * index.describe(once, every(index))[0][0]
 
 
 def test_a_term_that_bm25_leaves_out_is_still_compared_with_the_title() -> None:
     index = opened([Row(Text.of("返品"), Text.of("返品"))])
-    words, _, cover, _ = index.describe(index.ask({"返品": 2.0}, {}, ({}, {})), every(index))
+    words, _, cover, _ = index.describe(ask(index, {"返品": 2.0}, {}, ({}, {})), every(index))
     assert (words[0], cover[0, 0]) == (0, 1)
 
 
 def test_words_and_grams_of_one_spelling_are_two_things() -> None:
     index = opened([Row(Text.of("返品", ""), Text.of("返品", ""))])
-    words, grams, cover, _ = index.describe(index.ask({}, {"返品": 1.0}, ({}, {"返品": 1})), every(index))
+    words, grams, cover, _ = index.describe(ask(index, {}, {"返品": 1.0}, ({}, {"返品": 1})), every(index))
     assert (words.tolist(), grams.tolist(), cover.sum()) == ([0], [0], 0)
 
 
@@ -231,7 +157,7 @@ def test_rows_are_described_as_the_textbook_and_plain_sets_do(
     ]
     index = opened(rows)
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=7))
-    found = index.describe(index.ask(words, grams, (boosts[0], boosts[1])), np.array(chosen, dtype=np.int64))
+    found = index.describe(ask(index, words, grams, (boosts[0], boosts[1])), np.array(chosen, dtype=np.int64))
     for place, (stream, boost) in enumerate(zip(STREAMS, boosts, strict=True)):
         expected = textbook(rows, stream, asked[stream], boost)
         np.testing.assert_allclose(found[place], [expected[row] for row in chosen], rtol=1e-5, atol=1e-6)
@@ -247,14 +173,14 @@ def test_rows_are_described_as_the_textbook_and_plain_sets_do(
 
 def test_no_row_has_no_description() -> None:
     index = opened([Row(Text.of("返品"))])
-    asked = index.ask({"返品": 1.0}, {}, ({"返品": 1}, {}))
+    asked = ask(index, {"返品": 1.0}, {}, ({"返品": 1}, {}))
     assert [part.shape for part in index.describe(asked, np.empty(0, np.int64))] == [(0,), (0,), (0, 6), (0, 6)]
     assert index.matches(asked, np.empty(0, np.int64)) == []
 
 
 def test_a_question_without_a_term_has_nothing_in_common_with_a_row() -> None:
     index = opened([Row(Text.of("返品", "返品"), Text.of("返品", "返品"))])
-    asked = index.ask({}, {}, ({}, {}))
+    asked = ask(index, {}, {}, ({}, {}))
     assert [float(part.sum()) for part in index.describe(asked, every(index))] == [0, 0, 0, 0]
     assert index.matches(asked, every(index)) == [[]]
 
@@ -268,10 +194,10 @@ def test_an_index_without_a_row_is_one() -> None:
 def test_a_row_that_is_not_there_is_damage(row: int) -> None:
     """Row numbers come from the files of the legs."""
     index = opened([Row(Text.of("返品"))] * 3)
-    asked = index.ask({"返品": 1.0}, {}, ({}, {}))
-    for ask in (index.describe, index.matches):
+    asked = ask(index, {"返品": 1.0}, {}, ({}, {}))
+    for compare in (index.describe, index.matches):
         with pytest.raises(IndexCorrupt):
-            ask(asked, np.array([0, row]))
+            compare(asked, np.array([0, row]))
 
 
 # Beside the lexical leg
@@ -289,33 +215,36 @@ def oracle(documents: Sequence[Sequence[str]], terms: Sequence[str]) -> FloatArr
 
 
 def beside(folder: Path, rows: Sequence[Row], asked: Mapping[Any, Sequence[str]]) -> None:
-    """Every row has the score of tantivy's search and that of rank-bm25."""
+    """Every row has the score of the lexical leg's search and that of rank-bm25."""
     joined = write(folder / "tokens", rows)
-    write_lexical(folder / "lexical", [LexicalRow(*terms, 0, "ja", "faq", (), ()) for terms in joined])
-    index, lexical = TokenIndex(folder / "tokens", len(rows)), LexicalIndex(folder / "lexical")
-    words, grams = (lexical.asked(stream, asked[stream]) for stream in ("words", "grams"))
-    found = index.describe(index.ask(words.idfs, grams.idfs, (words.boosts, grams.boosts)), every(index))
-    for place, stream in enumerate(("words", "grams")):
-        hits, scores = lexical.search(stream, asked[stream], len(rows))  # type: ignore[arg-type]
+    index = TokenIndex(folder / "tokens", len(rows))
+    write_lexical(folder / "lexical", index)
+    lexical = LexicalIndex(folder / "lexical", index)
+    question = lexical.asked(asked["words"], asked["grams"]).terms
+    found = index.describe(question, every(index))
+    for place, stream in enumerate(STREAMS):
+        hits, scores = lexical.search(stream, asked[stream], len(rows))
         searched = np.zeros(len(rows), dtype=np.float32)
         searched[hits] = scores
         np.testing.assert_allclose(found[place], searched, rtol=2e-5)
         if any(row[place] for row in joined):
-            boosts = words.boosts if stream == "words" else grams.boosts
-            terms = [term for term, count in boosts.items() for _ in range(count)]
+            counts = Counter(asked[stream])
+            held = {term: sum(term in row[place].split() for row in joined) for term in counts}
+            rarest = sorted((term for term in counts if held[term]), key=lambda term: (held[term], term))[:MAX_TERMS]
+            terms = [term for term in rarest for _ in range(counts[term])]
             expected = oracle([row[place].split() for row in joined], terms)
             np.testing.assert_allclose(found[place], expected, rtol=2e-5, atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(some_row, min_size=1, max_size=8), words=some_terms, grams=some_terms)
-def test_a_row_scores_as_tantivy_and_rank_bm25_score_it(rows: list[Row], words: list[str], grams: list[str]) -> None:
+def test_a_row_scores_as_the_leg_and_rank_bm25_score_it(rows: list[Row], words: list[str], grams: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         beside(Path(folder), rows, {"words": words, "grams": grams})
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rows_of_a_random_corpus_score_as_tantivy_and_rank_bm25_score_them(tmp_path: Path, seed: int) -> None:
+def test_rows_of_a_random_corpus_score_as_the_leg_and_rank_bm25_score_them(tmp_path: Path, seed: int) -> None:
     chance = np.random.default_rng(seed)
     share = chance.dirichlet(np.full(len(TERMS), 0.5))
 
@@ -478,7 +407,7 @@ def test_a_passage_of_300000_characters_has_its_first_places() -> None:
     assert set(first) <= set(matched(body, *asked))
     assert [match for match in first if match[2] == "返品"][:3] == [(0, 2, "返品"), (11, 13, "返品"), (22, 24, "返品")]
     assert second == [(0, 2, "送料")]
-    words, grams, *_ = index.describe(index.ask(*asked, ({"返品": 1}, {"無料": 1})), every(index))
+    words, grams, *_ = index.describe(ask(index, *asked, ({"返品": 1}, {"無料": 1})), every(index))
     assert words[0] == pytest.approx(textbook([Row(body), Row(Text.read("送料"))], "words", asked[0], {"返品": 1})[0])
     assert grams[0] > 0
 
@@ -495,7 +424,7 @@ def test_a_question_of_10000_characters_is_compared_like_any_other() -> None:
     index = opened(rows)
     assert places(index, words, grams) == [matched(row.body, words, grams) for row in rows]
     boosts = dict.fromkeys(words, 1), dict.fromkeys(grams, 1)
-    found = index.describe(index.ask(words, grams, boosts), every(index))
+    found = index.describe(ask(index, words, grams, boosts), every(index))
     np.testing.assert_allclose(found[0], textbook(rows, "words", words, boosts[0]), rtol=1e-5)
     np.testing.assert_allclose(found[1], textbook(rows, "grams", grams, boosts[1]), rtol=1e-5)
 
@@ -519,7 +448,7 @@ def test_a_question_of_one_character_is_compared_like_any_other(
 def test_what_begins_beyond_65535_characters_is_counted_and_not_shown() -> None:
     text = "あ" * 70_000 + "返品の期間"
     index = opened([Row(Text.read(text))])
-    asked = index.ask({"返品": 1.0}, {}, ({"返品": 1}, {}))
+    asked = ask(index, {"返品": 1.0}, {}, ({"返品": 1}, {}))
     assert index.describe(asked, every(index))[0][0] > 0
     assert [start for row in index.matches(asked, every(index)) for start, *_ in row if start < 65_535] == []
 
@@ -528,7 +457,7 @@ def test_what_begins_beyond_65535_characters_is_counted_and_not_shown() -> None:
 def test_a_term_may_be_anything(term: str) -> None:
     body = Text("any", ((term, (0, 1)),), ((term, (0, 1)),))
     index = opened([Row(body, body, body, body)])
-    asked = index.ask({term: 1.0}, {term: 1.0}, ({term: 1}, {term: 1}))
+    asked = ask(index, {term: 1.0}, {term: 1.0}, ({term: 1}, {term: 1}))
     words, grams, cover, reverse = index.describe(asked, every(index))
     assert words[0] > 0
     assert grams[0] > 0
@@ -552,7 +481,7 @@ def test_eight_threads_get_the_same_answers() -> None:
     asked = []
     for question in questions:
         idfs = [dict.fromkeys(question.terms(stream), 1.5) for stream in STREAMS]
-        asked.append(index.ask(idfs[0], idfs[1], (dict.fromkeys(idfs[0], 1), dict.fromkeys(idfs[1], 1))))
+        asked.append(ask(index, idfs[0], idfs[1], (dict.fromkeys(idfs[0], 1), dict.fromkeys(idfs[1], 1))))
 
     def answer(number: int) -> tuple[list[bytes], list[list[tuple[int, int, int]]]]:
         rows = every(index)[number % 7 :]
@@ -690,7 +619,7 @@ def _read(folder: Path) -> str:
     for question in ("返品の送料は誰の負担ですか", "reset a password wifi", "配送は3日です"):
         asked = Text.read(question)
         idfs = [dict.fromkeys(asked.terms(stream), 1.5) for stream in STREAMS]
-        terms = index.ask(idfs[0], idfs[1], (dict.fromkeys(idfs[0], 1), dict.fromkeys(idfs[1], 1)))
+        terms = ask(index, idfs[0], idfs[1], (dict.fromkeys(idfs[0], 1), dict.fromkeys(idfs[1], 1)))
         said += [part.tolist() for part in index.describe(terms, rows)]
         said.append(index.matches(terms, rows))
     for row in range(len(SHELF)):
