@@ -452,7 +452,8 @@ def _near(
     snapshot: Snapshot, wording: Wording, vector: FloatArray, pool: int, admitted: Restriction | None
 ) -> Iterator[RowArray]:
     """The nearest rows, and the nearest in the script that the question is not in, lest its own fills the pool."""
-    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese)
+    beside = _beside() if snapshot.parts.rows >= _LARGE else None
+    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, beside=beside)
     foreign = parts[not wording.asks_japanese][0]
     if len(foreign) == 0 or len(parts[wording.asks_japanese][0]) == 0:
         yield from (rows for rows, _ in parts)

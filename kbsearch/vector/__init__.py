@@ -17,6 +17,7 @@ Never: normalise here. An encoder gives unit vectors, and cosine is the inner pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -247,24 +249,33 @@ class VectorIndex:
         return _best(np.concatenate([other[0], japanese[0]]), np.concatenate([other[1], japanese[1]]), k)
 
     def search_scripts(
-        self, query: FloatArray, k: int, where: Restriction | None = None, *, japanese: bool | None = None
+        self,
+        query: FloatArray,
+        k: int,
+        where: Restriction | None = None,
+        *,
+        japanese: bool | None = None,
+        beside: Executor | None = None,
     ) -> tuple[tuple[RowArray, FloatArray], tuple[RowArray, FloatArray]]:
         """As :meth:`search`, the best k of the passages that are not Japanese, and of those that are.
 
-        A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script.
+        A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script;
+        both at once, where there is an executor ``beside``.
         """
         where = self._remaining if where is None else where
         allowed = (None, None) if where is None else where.parts
-        other, own = (
-            part.search(query, k, may, thorough=japanese in {None, bool(script)})
+        first, second = (
+            partial(part.search, query, k, may, thorough=japanese in {None, bool(script)})
             for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
         )
+        later = second if beside is None else beside.submit(second).result
+        other, own = first(), later()
         if self._delta is None:
             return other, own
-        first, added = len(self.vectors), None if where is None else where.added
+        size, added = len(self.vectors), None if where is None else where.added
         more = self._delta.added.search_scripts(query, k, added)
         other, own = (
-            _best(np.concatenate([rows, new + first]), np.concatenate([scores, new_scores]), k)
+            _best(np.concatenate([rows, new + size]), np.concatenate([scores, new_scores]), k)
             for (rows, scores), (new, new_scores) in zip((other, own), more, strict=True)
         )
         return other, own
