@@ -186,20 +186,17 @@ class LexicalIndex:
                 held = [term for term in counts if known[term].n]
                 chosen = set(sorted(held, key=lambda term: (known[term].n, term))[:MAX_TERMS])
                 counts = Counter({term: count if term in chosen else 0 for term, count in counts.items()})
-            ceiling = 0.0
-            for term, count in counts.items():
-                found = known[term]
-                ids.append(found.id)
-                idfs.append(found.idf)
-                boosts.append(count)
-                flags.append(gram | structures.ASCII if term.isascii() else gram)
-                ceiling += count * found.idf
-            ceilings.append(ceiling * (BM25_K1 + 1))
+            some = [known[term] for term in counts]
+            ids += [term.id for term in some]
+            idfs += [term.idf for term in some]
+            boosts += counts.values()
+            flags += [gram | structures.ASCII if term.isascii() else gram for term in counts]
+            ceilings.append(sum(count * term.idf for count, term in zip(counts.values(), some, strict=True)))
         terms_asked = structures.Asked(
             np.array(ids, np.uint32), np.array(idfs, np.float32), np.array(boosts, np.float32),
             np.array(flags, np.uint8), self._tokens.mean_lengths, BM25_K1, BM25_B,
         )  # fmt: skip
-        return Asked(terms_asked, *ceilings)
+        return Asked(terms_asked, *(ceiling * (BM25_K1 + 1) for ceiling in ceilings))
 
     def idf(self, stream: Stream, term: str) -> float:
         """ln(1 + (N - n + .5) / (n + .5)) of one term; the greatest possible for an unknown one."""

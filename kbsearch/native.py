@@ -51,6 +51,7 @@ from kbsearch.structures import (
     Tokens,
     Way,
     address,
+    place,
 )
 
 if TYPE_CHECKING:
@@ -154,10 +155,10 @@ def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, 
             asked,
             address(rows, I64),
             n,
-            words.ctypes.data,
-            grams.ctypes.data,
-            cover.ctypes.data,
-            reverse.ctypes.data,
+            place(words),
+            place(grams),
+            place(cover),
+            place(reverse),
         )
     )
     return words, grams, cover, reverse
@@ -169,9 +170,7 @@ def matches(tokens: Tokens, asked: Asked, rows: RowArray, room: int) -> tuple[ND
     In the order of the rows, then of the places.
     """
     found, ends = np.empty(room, MATCH), np.empty(len(rows), np.int64)
-    count = _library().kb_matches(
-        tokens, asked, address(rows, I64), len(rows), found.ctypes.data, room, ends.ctypes.data
-    )
+    count = _library().kb_matches(tokens, asked, address(rows, I64), len(rows), place(found), room, place(ends))
     _check(count)
     return found[:count], ends
 
@@ -207,7 +206,7 @@ def quote_articles(
         marks = np.empty((space, 3), np.int32)
         count = _library().kb_quote_articles(
             tokens, quotes, asked, None if vector is None else address(vector, F32), address(rows, I64),
-            address(ends, I64), n, how, found.ctypes.data, spans.ctypes.data, marks.ctypes.data, space,
+            address(ends, I64), n, how, place(found), place(spans), place(marks), space,
         )  # fmt: skip
         _check(count)
         if count < space or space > _MOST_MARKS:
@@ -228,7 +227,7 @@ def dots(matrix: FloatArray, rows: RowArray, vector: FloatArray) -> FloatArray:
             address(rows, I64),
             len(rows),
             address(vector, F32),
-            products.ctypes.data,
+            place(products),
         )
     )
     return products
@@ -260,8 +259,8 @@ def features(
             address(titles, F32),
             address(japanese, BOOL),
             ctypes.byref(scale),
-            scratch.ctypes.data,
-            found.ctypes.data,
+            place(scratch),
+            place(found),
         )
     )
     return found
@@ -272,7 +271,7 @@ def trees(forest: Forest, given: FloatArray) -> NDArray[np.float64]:
     scores = np.empty(len(given), np.float64)
     if given.shape[1] != forest.width:
         raise AssertionError(f"{forest.width} features, not {given.shape[1]}")
-    _check(_library().kb_trees(forest, address(given, F32), len(given), scores.ctypes.data))
+    _check(_library().kb_trees(forest, address(given, F32), len(given), place(scores)))
     return scores
 
 
@@ -289,8 +288,8 @@ def best(matrix: FloatArray, rows: RowArray, vector: FloatArray, k: int) -> tupl
         len(rows),
         address(vector, F32),
         k,
-        found.ctypes.data,
-        scores.ctypes.data,
+        place(found),
+        place(scores),
     )
     _check(count)
     return found[:count], scores[:count]
@@ -316,8 +315,8 @@ def nearest(
         matrix.shape[1],
         address(vector, F32),
         k,
-        found.ctypes.data,
-        scores.ctypes.data,
+        place(found),
+        place(scores),
     )
     _check(count)
     return found[:count], scores[:count]
@@ -374,7 +373,7 @@ def _size_of(tables: TermTables) -> int:
 def frequencies(postings: Postings, ids: NDArray[np.uint32]) -> RowArray:
     """In how many rows each term stands: int64, shape (n,)."""
     rows = np.empty(len(ids), np.int64)
-    _check(_library().kb_frequencies(postings, address(ids, U32), len(ids), rows.ctypes.data))
+    _check(_library().kb_frequencies(postings, address(ids, U32), len(ids), place(rows)))
     return rows
 
 
@@ -397,7 +396,7 @@ def propose(
     asked = (ctypes.POINTER(Asked) * len(questions))(*map(ctypes.pointer, questions))
     count = _library().kb_propose(
         lexicon, asked, len(questions), sum(1 << stream for stream in streams),
-        None if allowed is None else address(allowed, BOOL), *limits, rows.ctypes.data, sums.ctypes.data,
+        None if allowed is None else address(allowed, BOOL), *limits, place(rows), place(sums),
     )  # fmt: skip
     _check(count)
     return rows[:count], sums[:count]
@@ -415,9 +414,7 @@ def pool(corpus: Corpus, ways: Sequence[Way], proposals: RowArray) -> tuple[RowA
     """
     rows = np.array(proposals, np.int64)
     scores = np.empty(PER_ROW * len(rows), np.float32)
-    count = _library().kb_pool(
-        corpus, (Way * len(ways))(*ways), len(ways), rows.ctypes.data, len(rows), scores.ctypes.data
-    )
+    count = _library().kb_pool(corpus, (Way * len(ways))(*ways), len(ways), place(rows), len(rows), place(scores))
     _check(count)
     return rows[:count], scores[: PER_ROW * count]
 
@@ -440,7 +437,7 @@ def judge(
     # One block for what has to be filled: an address costs a microsecond.
     whole, real = np.empty(3 * n + 1, np.int64), np.empty((FEATURES + 2) * n + HEAD, np.float32)
     odds = np.zeros(2, np.float64)
-    at, there = whole.ctypes.data, real.ctypes.data
+    at, there = place(whole), place(real)
     head = there + 4 * (FEATURES + 2) * n
     m = _library().kb_judge(
         corpus,
@@ -458,7 +455,7 @@ def judge(
         there + 4 * (FEATURES + 1) * n,
         at + 8 * (2 * n + 1),
         head,
-        odds.ctypes.data,
+        place(odds),
     )
     _check(m)
     ranked = 0 if ranker is None else m

@@ -55,13 +55,13 @@ def present(
         texts = {row: passages[row].text for row in quoted[number - 1]}
         snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=in_japanese[number - 1])
         head = heads[article.number]
-        costs = _level_costs(head, more[number - 1], best.section_size, _cost_of(snippet, quotation))
+        sizes = _level_sizes(head, more[number - 1], best.section_size, _size_of(snippet, quotation))
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
                 article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
                 reasons.get(article.ranked_as, ()), *choice.shown(article.number), head.category, snippet.pieces,
-                snippet.notes, costs, best.handle,
+                snippet.notes, sizes, best.handle,
             )
         )  # fmt: skip
     laps.end("snippet")
@@ -77,23 +77,25 @@ def quote_rows(
     """
     quotation = _quotations(snapshot, query, [number], [list(rows)], limit, whole=whole)[0]
     snippet = make_snippet(quotation, rows, limit, is_japanese=bool(snapshot.is_japanese[number]))
-    return snippet, _cost_of(snippet, quotation)
+    return snippet, Cost(*_size_of(snippet, quotation))
 
 
 def level_costs(snapshot: Snapshot, head: Head, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
     """What each level of an article costs, its section being of that size."""
-    return levels_of(_level_costs(head, snapshot.parts.related[head.number, -2:].tolist(), section, snippet))
+    return levels_of(_level_sizes(head, snapshot.parts.related[head.number, -2:].tolist(), section, snippet))
 
 
-def _level_costs(head: Head, more: Sequence[int], section: tuple[int, int], snippet: Cost) -> tuple[Cost, ...]:
+def _level_sizes(
+    head: Head, more: Sequence[int], section: tuple[int, int], snippet: tuple[int, int]
+) -> tuple[tuple[int, int], ...]:
     """``more`` are characters and tokens of the last level."""
     characters, tokens = head.size
-    title = Cost(len(title_line(head.title, head.category)), head.title_tokens)
-    return title, snippet, Cost(*section), Cost(characters, tokens), Cost(characters + more[0], tokens + more[1])
+    title = len(title_line(head.title, head.category)), head.title_tokens
+    return title, snippet, section, head.size, (characters + more[0], tokens + more[1])
 
 
-def _cost_of(snippet: Snippet, quotation: Quotation) -> Cost:
-    return Cost(len(snippet.text), quotation.tokens + (_NOTE_TOKENS if snippet.notes else 0))
+def _size_of(snippet: Snippet, quotation: Quotation) -> tuple[int, int]:
+    return len(snippet.text), quotation.tokens + (_NOTE_TOKENS if snippet.notes else 0)
 
 
 def _quotations(

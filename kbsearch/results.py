@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kbsearch.forms import Form
     from kbsearch.model import Article, ArticleWarning, Lines
-    from kbsearch.views import Cost, Disclosure, Level
+    from kbsearch.views import Disclosure, Level
 
 __all__ = [
     "JSON_VERSION",
@@ -206,8 +206,8 @@ class Hit:
         Slash-separated path, ``""`` for none.
     pieces, notes
         Where the snippet comes from, and what it leaves out; see :class:`Snippet`.
-    costs
-        Of each of its ``levels``, from the title on.
+    sizes
+        Characters and tokens of each of its ``levels``, from the title on.
     handle
         The section's name that stays when its heading changes: what a link should hold. ``section_id`` is its address
         in the page as it is now; most often both are the same.
@@ -234,7 +234,7 @@ class Hit:
     category: str = ""
     pieces: tuple[Piece, ...] = ()
     notes: tuple[Note, ...] = ()
-    costs: tuple[Cost, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     handle: str = ""
 
     def __repr__(self) -> str:
@@ -250,7 +250,7 @@ class Hit:
     @property
     def levels(self) -> tuple[Level, ...]:
         """What showing more or less of the article costs; see :mod:`kbsearch.views`. Made when it is asked for."""
-        return levels_of(self.costs) if self.costs else ()
+        return levels_of(self.sizes) if self.sizes else ()
 
     @property
     def is_fallback(self) -> bool:

@@ -187,7 +187,7 @@ class Choice:
     def shown(self, number: int) -> Shown:
         """What is said of an article that is shown."""
         heads = self._heads(number)
-        head = next(head for head in heads if head.number == number)
+        head = heads[0] if len(heads) == 1 else next(head for head in heads if head.number == number)
         others = tuple([OtherVersion(other.lang, other.id, other.title) for other in heads if other is not head])
         return Shown(head.lang, others, self.reader.lacks(head.lang), head.updated, self._stale_since(head))
 

@@ -266,8 +266,9 @@ def title_line(title: str, category: str) -> str:
     return f"{category} › {title}" if category else title
 
 
-def levels_of(costs: Sequence[Cost]) -> tuple[Level, ...]:
-    """The levels by their costs, from the title on."""
+def levels_of(sizes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
+    """The levels by their characters and tokens, from the title on."""
+    costs = [Cost(*size) for size in sizes]
     adds = [*(after - before for before, after in pairwise(costs)), None]
     return tuple([Level(number, cost, more) for number, (cost, more) in enumerate(zip(costs, adds, strict=True))])
 

@@ -66,6 +66,9 @@ def _add_own(result: Mapping[str, Any], own: Mapping[str, Any], found: dict[str,
     rate = own.get("rate", {})
     if rate.get("1") and rate.get("8"):
         found["rate of 8 threads / of 1"] = Ratio(rate["8"] / rate["1"], "rate", larger_is_better=True)
+    whole = (result.get("own") or {}).get("encoded build")
+    if whole:
+        found["build / encoder alone"] = Ratio(1 / whole["share of the encoder"], "time")
     for name, value in (own.get("recall") or {}).items():
         found[name] = Ratio(value, "recall", larger_is_better=True)
 

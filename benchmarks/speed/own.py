@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kbsearch.builder import build
-from kbsearch.embed import load_encoder
+from kbsearch.embed import load_encoder, text_key
+from kbsearch.encoding import encode_texts
+from kbsearch.journal import Journal
+from kbsearch.known import Known
 from kbsearch.search import KnowledgeBase
 from speed.bundle import Bundle
 from speed.limits import measure_limits
+from speed.prepare import texts_of
 from speed.remote import environment
 from speed.stats import latencies, percentiles, rate
 
@@ -33,6 +37,8 @@ __all__ = ["measure_own"]
 STAGES: Final = ("analyse", "encode", "lexical", "dense", "rank", "fetch", "snippet")
 _THREADS: Final = (1, 2, 8)
 _SAMPLE: Final = 200
+_ENCODED_UP_TO: Final = 10_000
+"""Passages; more take longer than all other measurements together."""
 
 
 def measure_own(bundle: Bundle, seconds: float, articles: Path) -> dict[str, Any]:
@@ -81,6 +87,29 @@ def _encoder_rate(bundle: Bundle) -> dict[str, float]:
     return {"passages a second": round(len(texts) / (time.perf_counter() - start), 1), "sample": len(texts)}
 
 
+def _encoded_build(bundle: Bundle, articles: Path) -> dict[str, Any] | None:
+    """A whole build with its encoding, and the encoder alone on the same texts; None where that takes too long."""
+    if bundle.passages > _ENCODED_UP_TO:
+        return None
+    place = bundle.folder / "encoded"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        report = build(articles, place / "index", full=True)
+        encoder = load_encoder()
+        journal = Journal(place / "journal", "of this measurement", encoder.dimension)
+        texts = {text_key(text): text for text in texts_of(articles, encoder)}
+        start = time.perf_counter()
+        encode_texts(texts, encoder, Known(encoder.dimension, [journal.known]), journal, lambda *_: None)
+        alone = time.perf_counter() - start
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    total = report.timings["total"]
+    return {
+        "texts": len(texts), "seconds": round(total, 2), "encoder alone": round(alone, 2),
+        "share of the encoder": round(alone / total, 4),
+    }  # fmt: skip
+
+
 def _edited_build(bundle: Bundle, articles: Path) -> dict[str, Any]:
     """Change one article and build again."""
     place = bundle.folder / "edited"
@@ -120,6 +149,7 @@ def main() -> None:
     found = {
         "encoded": _encoded(bundle, seconds),
         "encoder": _encoder_rate(bundle),
+        "encoded build": _encoded_build(bundle, articles),
         "edited": _edited_build(bundle, articles),
         "limits": measure_limits(),
     }

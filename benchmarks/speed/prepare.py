@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import Encoder, FloatArray
 
-__all__ = ["Wanted", "prepare"]
+__all__ = ["Wanted", "prepare", "texts_of"]
 
 _ASKED_FROM: Final = 5000
 """Questions are made of so many passages, spread over the corpus."""
@@ -142,7 +142,7 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
     journal = Journal(kept, encoder.fingerprint, encoder.dimension)
     generator = np.random.default_rng(wanted.seed)
     missing: dict[str, str] = {}
-    for text in _texts(articles, encoder, sentences=wanted.size <= MOST_ROWS):
+    for text in texts_of(articles, encoder, sentences=wanted.size <= MOST_ROWS):
         if (key := text_key(text)) not in journal.known.places:
             missing.setdefault(key, text if maker is None else "")
     _say(f"{len(missing):,} vectors are wanted")
@@ -157,7 +157,7 @@ def _fill_journal(wanted: Wanted, articles: Path, index: Path, maker: VectorMake
         shutil.copyfile(kept, Store(index).journal)
 
 
-def _texts(articles: Path, encoder: Encoder, *, sentences: bool) -> Iterator[str]:
+def texts_of(articles: Path, encoder: Encoder, *, sentences: bool = True) -> Iterator[str]:
     """What a build encodes, article by article; the same steps as :func:`kbsearch.builder.build`."""
     for file in sorted(articles.rglob("*.md")):
         article, _ = parse_article(

@@ -111,6 +111,11 @@ def _own(result: Mapping[str, Any]) -> list[str]:
             f"{passages / build['seconds']:,.0f} passages a second. One article changed: {total:.2f} s, {rest:.2f} s "
             f"of it without encoding ({edited['encoded']} texts were encoded)."
         )
+    if whole := own.get("encoded build"):
+        lines.append(
+            f"A whole build with its encoding: {whole['seconds']:,.1f} s, of which the encoder alone takes "
+            f"{whole['share of the encoder']:.1%} for the same {whole['texts']:,} texts."
+        )
     if limits := own.get("limits"):
         lines.append(
             f"One core reads vectors in order at {limits['memory, GB a second']} GB a second from memory and "
