@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     )
     from kbsearch.forms import speak
     from kbsearch.model import Article, ArticleWarning, Encoder, Filter, Passage, Section, Weights
+    from kbsearch.overviews import BuildReport, SectionView, Status
     from kbsearch.places import Place, Successor
     from kbsearch.procedures import Part, Picture, Procedure, ProcedureRef, Step
     from kbsearch.results import (
-        BuildReport,
         Hit,
         Note,
         OtherVersion,
@@ -50,9 +50,7 @@ if TYPE_CHECKING:
         Ranking,
         Reason,
         SearchResult,
-        SectionView,
         Snippet,
-        Status,
     )
     from kbsearch.search import KnowledgeBase
     from kbsearch.views import Budget, Cost, Disclosed, Disclosure, Level, Related, View
@@ -120,10 +118,10 @@ _MODULES = {
     "kbsearch.embed": ("load_encoder",),
     "kbsearch.forms": ("speak",),
     "kbsearch.model": ("Article", "ArticleWarning", "Encoder", "Filter", "Passage", "Section", "Weights"),
+    "kbsearch.overviews": ("BuildReport", "SectionView", "Status"),
     "kbsearch.places": ("Place", "Successor"),
     "kbsearch.procedures": ("Part", "Picture", "Procedure", "ProcedureRef", "Step"),
     "kbsearch.results": (
-        "BuildReport",
         "Hit",
         "Note",
         "OtherVersion",
@@ -132,9 +130,7 @@ _MODULES = {
         "Ranking",
         "Reason",
         "SearchResult",
-        "SectionView",
         "Snippet",
-        "Status",
     ),
     "kbsearch.search": ("KnowledgeBase",),
     "kbsearch.views": ("Budget", "Cost", "Disclosed", "Disclosure", "Level", "Related", "View"),

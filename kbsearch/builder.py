@@ -37,12 +37,12 @@ from kbsearch.learned import shipped_models
 from kbsearch.markdown import MAX_BYTES, VERSION, parse_article
 from kbsearch.meter import Meter
 from kbsearch.model import Article, ArticleWarning, Weights
+from kbsearch.overviews import BuildReport
 from kbsearch.previous import Previous, Published, Recipe, load_previous, open_published
 from kbsearch.quotable import MOST_ROWS, Quotable
 from kbsearch.quotes import VERSION as UNITS
 from kbsearch.quotes import QuoteWriter
 from kbsearch.related import Titled, write_related
-from kbsearch.results import BuildReport
 from kbsearch.rows import Texts, make_rows
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kbsearch.results import Hit
     from kbsearch.views import View
 
-__all__ = ["costs_line", "fallback_label", "stale_label"]
+__all__ = ["costs_line", "fallback_label", "stale_label", "title_line"]
 
 _NAMES: Final = {
     "ja": ("日本語", "Japanese"),
@@ -60,3 +60,8 @@ def costs_line(view: View) -> str:
 def _name(lang: str, place: int) -> str:
     """A language by its name in Japanese (0) or English (1); its tag where we have none."""
     return _NAMES[lang][place] if lang in _NAMES else lang
+
+
+def title_line(title: str, category: str) -> str:
+    """What level 0 shows: ``shop/returns › 返品の手順``."""
+    return f"{category} › {title}" if category else title

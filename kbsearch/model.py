@@ -31,6 +31,7 @@ __all__ = [
     "RowArray",
     "Section",
     "Weights",
+    "iso_day",
     "name_section",
 ]
 
@@ -159,6 +160,11 @@ class Article:
     product: tuple[str, ...] = ()
     version: tuple[str, ...] = ()
     generation: str = field(default="", compare=False)
+
+
+def iso_day(day: dt.date | None) -> str | None:
+    """A day as JSON has it."""
+    return None if day is None else day.isoformat()
 
 
 def name_section(article_id: str, anchor: str) -> str:

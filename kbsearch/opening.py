@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from kbsearch.errors import NotFound
 from kbsearch.excerpts import excerpt
 from kbsearch.forms import render_line
+from kbsearch.labels import title_line
 from kbsearch.model import name_section
-from kbsearch.presenting import QUOTED_ROWS, level_costs, quote_rows
+from kbsearch.overviews import SectionView
+from kbsearch.presenting import QUOTED_ROWS, level_sizes, quote_rows
 from kbsearch.related import SHOWN, related_line
-from kbsearch.results import SectionView
 from kbsearch.retrieve import prepare
-from kbsearch.views import Cost, Related, View, title_line
+from kbsearch.views import Cost, Related, View, levels_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -90,9 +91,10 @@ def open_view(
     rows = snapshot.content.passage_rows(snapshot.content.rows_of_sections(number, places))
     texts = {row: passage.text for row, passage in sorted(rows.items())}
     query = prepare(snapshot, question or "", "lexical" if question is None else "hybrid")
-    snippet, snippet_cost = quote_rows(snapshot, query, number, texts, snippet_chars)
-    size = Cost(len(shown.markdown), snapshot.meter.cost(shown.markdown))
+    snippet, snippet_size = quote_rows(snapshot, query, number, texts, snippet_chars)
+    size = len(shown.markdown), snapshot.meter.cost(shown.markdown)
     head = snapshot.content.heads_of([number])[number]
+    sizes = level_sizes(head, snapshot.parts.related[number, -2:].tolist(), size, snippet_size)
     related = _related(snapshot, number, day) if level == _RELATED else ()
     contact = contact_of(snapshot, article.lang, day) if level == _RELATED else None
     if level == _TITLE:
@@ -109,7 +111,7 @@ def open_view(
         handle=handle, level=level, form=form, article_id=article.id,
         section_id=name_section(article.id, section.anchor), title=article.title, category=article.category,
         heading=section.heading, lang=article.lang, text=text, cost=Cost(len(text), snapshot.meter.cost(text)),
-        levels=level_costs(snapshot, head, size, snippet_cost), path=article.path, lines=lines, moved_from=None,
+        levels=levels_of(sizes), path=article.path, lines=lines, moved_from=None,
         related=related, contact=contact, generation=snapshot.generation.name,
     )  # fmt: skip
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kbsearch.labels import title_line
 from kbsearch.results import Hit, PassageHit
 from kbsearch.snippet import make_snippet, note_sizes, says_notes
-from kbsearch.views import Cost, levels_of, title_line
 from kbsearch.wants import wants_number, wants_rule
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from kbsearch.retrieve import Query, RankedArticle, RankedRow
     from kbsearch.snapshot import Snapshot
     from kbsearch.versions import Choice
-    from kbsearch.views import Level
 
-__all__ = ["QUOTED_ROWS", "level_costs", "present", "quote_rows"]
+__all__ = ["QUOTED_ROWS", "level_sizes", "present", "quote_rows"]
 
 QUOTED_ROWS: Final = 3
 """Passages of an article that a snippet is quoted from."""
@@ -55,7 +54,7 @@ def present(
         texts = {row: passages[row].text for row in quoted[number - 1]}
         snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=in_japanese[number - 1])
         head = heads[article.number]
-        sizes = _level_sizes(head, more[number - 1], best.section_size, _size_of(snippet, quotation))
+        sizes = level_sizes(head, more[number - 1], best.section_size, _size_of(snippet, quotation))
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
@@ -70,25 +69,20 @@ def present(
 
 def quote_rows(
     snapshot: Snapshot, query: Query, number: int, rows: Mapping[int, str], limit: int, *, whole: bool = False
-) -> tuple[Snippet, Cost]:
-    """Quote some passages of one article, best first, in at most so many characters, and say what that costs.
+) -> tuple[Snippet, tuple[int, int]]:
+    """Quote some passages of one article, best first, in at most so many characters; with its characters and tokens.
 
     ``whole``: rather another sentence than a part of the best one.
     """
     quotation = _quotations(snapshot, query, [number], [list(rows)], limit, whole=whole)[0]
     snippet = make_snippet(quotation, rows, limit, is_japanese=bool(snapshot.is_japanese[number]))
-    return snippet, Cost(*_size_of(snippet, quotation))
+    return snippet, _size_of(snippet, quotation)
 
 
-def level_costs(snapshot: Snapshot, head: Head, section: tuple[int, int], snippet: Cost) -> tuple[Level, ...]:
-    """What each level of an article costs, its section being of that size."""
-    return levels_of(_level_sizes(head, snapshot.parts.related[head.number, -2:].tolist(), section, snippet))
-
-
-def _level_sizes(
+def level_sizes(
     head: Head, more: Sequence[int], section: tuple[int, int], snippet: tuple[int, int]
 ) -> tuple[tuple[int, int], ...]:
-    """``more`` are characters and tokens of the last level."""
+    """Characters and tokens of each level; ``more`` is what the last one adds to the article."""
     characters, tokens = head.size
     title = len(title_line(head.title, head.category)), head.title_tokens
     return title, snippet, section, head.size, (characters + more[0], tokens + more[1])

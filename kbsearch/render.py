@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from kbsearch.model import Article, ArticleWarning
-    from kbsearch.results import BuildReport, Hit, Reason, SearchResult, SectionView, Status
+    from kbsearch.overviews import BuildReport, SectionView, Status
+    from kbsearch.results import Hit, Reason, SearchResult
 
 __all__ = [
     "article_view",

@@ -30,7 +30,7 @@ from kbsearch.model import name_section
 from kbsearch.native import usable_cores
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
-from kbsearch.results import Ranking, SearchResult, SectionView, Status
+from kbsearch.results import Ranking, SearchResult
 from kbsearch.retrieve import Query, Ranked, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
@@ -38,7 +38,6 @@ from kbsearch.store import Store
 from kbsearch.turns import Turns
 from kbsearch.twins import Either, twin
 from kbsearch.versions import Choice, reader_of
-from kbsearch.views import LEVELS, level_number
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from kbsearch.forms import Form
     from kbsearch.learned import Models
     from kbsearch.model import Article, Filter
+    from kbsearch.overviews import SectionView, Status
     from kbsearch.places import Place
     from kbsearch.procedures import Procedure
     from kbsearch.results import Outcome
@@ -116,6 +116,7 @@ class KnowledgeBase:
         """
         from kbsearch.forms import FORMS
         from kbsearch.opening import open_view
+        from kbsearch.views import LEVELS, level_number
 
         number, day = level_number(level), parse_day(as_of) or today()
         if number is None:
@@ -425,6 +426,8 @@ def _choice(
 
 
 def _status(snapshot: Snapshot, root: str) -> Status:
+    from kbsearch.overviews import Status
+
     manifest = snapshot.generation.manifest
     content = snapshot.content
     return Status(

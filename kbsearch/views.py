@@ -42,7 +42,6 @@ __all__ = [
     "View",
     "level_number",
     "levels_of",
-    "title_line",
 ]
 
 LEVELS: Final = ("title", "snippet", "section", "article", "related")
@@ -259,11 +258,6 @@ class Disclosure:
             "cost": self.cost.to_dict(),
             "left_out": list(self.left_out),
         }
-
-
-def title_line(title: str, category: str) -> str:
-    """What level 0 shows: ``shop/returns › 返品の手順``."""
-    return f"{category} › {title}" if category else title
 
 
 def levels_of(sizes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kbsearch.model import FloatArray
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 FAKE = "fake"
 

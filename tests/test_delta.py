@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kbsearch.overviews import BuildReport
     from kbsearch.rank import Mode
-    from kbsearch.results import BuildReport
 
 ASKED: Final = (
     "返品の送料は誰が払いますか",

@@ -19,7 +19,7 @@ from kbsearch import Gone, KnowledgeBase, NotFound, build, delta
 from kbsearch.handles import Change, Entry, Record, Removed, updated
 from kbsearch.inheritance import inherited
 from kbsearch.model import name_section
-from kbsearch.results import article_to_dict
+from kbsearch.overviews import article_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from conftest import FakeEncoder
 
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 
 class Desk:

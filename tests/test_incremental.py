@@ -7,6 +7,7 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,9 +20,8 @@ from kbsearch.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 Folder = dict[str, str]
 

@@ -25,7 +25,7 @@ FLOORS = {
     ],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "labels", "laps", "lineage", "markdown", "measures", "rank", "results", "sources", "text", "trees",
+        "labels", "laps", "lineage", "markdown", "measures", "overviews", "rank", "results", "sources", "text", "trees",
         "turns", "twins", "units", "vector", "vocabulary",
     ],
     3: [

@@ -21,9 +21,9 @@ from kbsearch.features import NAMES
 from kbsearch.forms import FORMS
 from kbsearch.laps import STAGES
 from kbsearch.model import JSON_VERSION
+from kbsearch.overviews import article_to_dict
 from kbsearch.rank import BASELINES, MODES
 from kbsearch.report import DEMANDABLE
-from kbsearch.results import article_to_dict
 from kbsearch.scope import SCOPES
 from kbsearch.views import LEVELS, PRESETS
 

@@ -16,8 +16,8 @@ from kbsearch.errors import ArticleError, BadQuery
 from kbsearch.filters import parse_filter
 from kbsearch.markdown import parse_article
 from kbsearch.model import Filter
+from kbsearch.overviews import article_to_dict
 from kbsearch.rank import MODES
-from kbsearch.results import article_to_dict
 from kbsearch.scope import SCOPES, fold, scope_terms
 from kbsearch.search import KnowledgeBase
 

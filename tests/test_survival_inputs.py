@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from conftest import RunKbsearch
 
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 HUGE: Final = 50_000_000
 

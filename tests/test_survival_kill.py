@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from conftest import RunKbsearch
 
     from kbsearch.model import FloatArray
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 KILLS: Final = 16
 STEP_SECONDS: Final = 0.004

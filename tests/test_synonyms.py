@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from conftest import RunKbsearch
 
-    from kbsearch.results import BuildReport
+    from kbsearch.overviews import BuildReport
 
 
 # The file

@@ -256,7 +256,7 @@ def show_article(
         return
     article = kb.article(section, as_of=as_of)
     if as_json:
-        from kbsearch.results import article_to_dict
+        from kbsearch.overviews import article_to_dict
 
         handles = kb.snapshot.content.handles_by_address
         print_json(article_to_dict(article, handles) | {"moved_from": place.moved_from})
