@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import groupby, pairwise, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -30,12 +30,13 @@ from kbsearch.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray, RowArray
     from kbsearch.rank import Candidates
+    from kbsearch.structures import Asked, Postings
     from kbsearch.tokens import Located
     from kbsearch.units import Unit
 
@@ -448,3 +449,63 @@ def _whole_words(first: int, last: int, words: Sequence[Span]) -> Span:
         if start < last < stop:
             end = stop if start >= first and 2 * (last - start) >= stop - start else start
     return begin, end
+
+
+# Postings
+
+
+_BLOCK: Final = 16_384
+_MOST: Final = 65_535
+
+
+def postings_of(
+    rows: Sequence[Sequence[Mapping[int, int]]],
+    lengths: Sequence[Sequence[int]],
+    means: tuple[float, float],
+    k1: float = 1.2,
+    b: float = 0.75,
+) -> tuple[list[int], list[int], list[int]]:
+    """The three columns of :mod:`kbsearch.lexical`.
+
+    ``rows`` are the frequencies of the terms of each row in words and grams, by number; ``lengths`` its two lengths.
+    """
+    k1, b = float(np.float32(k1)), float(np.float32(b))
+    held: dict[int, list[tuple[int, int]]] = {}
+    for number, streams in enumerate(rows):
+        for stream, counts in enumerate(streams):
+            mean = float(np.float32(means[stream])) or 1.0
+            norm = k1 * (1 - b + b * lengths[number][stream] / mean)
+            for term, times in counts.items():
+                held.setdefault(term, []).append((number, max(1, int(_MOST * (times / (times + norm)) + 0.5))))
+    terms, entries, posts = list[int](), list[int](), list[int]()
+    for term in sorted(held):
+        terms += [term, len(entries) // 2]
+        for block, group in groupby(sorted(held[term]), key=lambda post: post[0] // _BLOCK):
+            own = list(group)
+            entries += [len(posts), block << 16 | max(share for _, share in own)]
+            posts += [row % _BLOCK << 16 | share for row, share in own]
+    return [*terms, 0, len(entries) // 2], [*entries, len(posts), 0], posts
+
+
+def best_sums(
+    postings: Postings, asked: Asked, stream: int, allowed: Sequence[bool] | None, k: int
+) -> list[tuple[int, int]]:
+    """The k best rows for one stream of a question by the sums of the postings: minus the sum, and the row."""
+    terms, entries, posts = (postings._arrays[name].tolist() for name in ("terms", "entries", "posts"))
+    places = {term: place for place, term in enumerate(terms[:-2:2])}
+    ids, idfs, boosts, flags = (array.tolist() for array in asked._arrays)
+    of_stream = [place for place, flag in enumerate(flags) if flag & 1 == stream]
+    weights = {place: np.float32(idfs[place]) * np.float32(boosts[place]) for place in of_stream}
+    heaviest = max(weights.values(), default=np.float32(0))
+    sums: dict[int, int] = {}
+    for place, weight in weights.items():
+        term = places.get(ids[place])
+        if term is None or not weight > 0:
+            continue
+        whole = int(np.float32(_MOST) * (weight / heaviest) + np.float32(0.5))
+        for entry in range(terms[2 * term + 1], terms[2 * term + 3]):
+            for post in posts[entries[2 * entry] : entries[2 * entry + 2]]:
+                row = (entries[2 * entry + 1] >> 16) * _BLOCK + (post >> 16)
+                if allowed is None or allowed[row]:
+                    sums[row] = sums.get(row, 0) + ((post & _MOST) * whole >> 8) + 1
+    return sorted((-total, row) for row, total in sums.items())[:k]
