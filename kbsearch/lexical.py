@@ -245,7 +245,8 @@ class LexicalIndex:
         """
         gram = stream == "grams"
         asked = self.asked((), terms).terms if gram else self.asked(terms, ()).terms
-        rows = self._surely(asked, stream, min(k, self._lexicon.rows), admitted)
+        k = min(max(k, 0), self._lexicon.rows)
+        rows = self._surely(asked, stream, k, admitted) if k else _NO_ROWS
         if not len(rows):
             return _NO_ROWS, _NO_SCORES
         rows.sort()

@@ -166,7 +166,7 @@ def test_k_may_be_more_than_there_is_and_more_than_memory_holds(make: MakeIndex)
         assert found(index.search("words", ["返品"], k)) == [0, 2]
 
 
-@pytest.mark.parametrize("k", [0])
+@pytest.mark.parametrize("k", [0, -1, -3, -100])
 @pytest.mark.parametrize("rows", [1, 3, 100])
 def test_no_row_is_wanted(make: MakeIndex, k: int, rows: int) -> None:
     index = make(*["返品"] * rows)
