@@ -20,10 +20,16 @@ STREAMS: Final[tuple[Stream, Stream]] = ("words", "grams")
 BM25_K1: Final = 1.2
 BM25_B: Final = 0.75
 
+_GRAM: Final = 1 << 16  # in the middle: terms are looked up by their lowest bits, and spread evenly by their highest
+
 
 def term_id(stream: str, term: str) -> int:
-    """The number by which a term of a stream is known: CRC-32, from 0 to 2³² - 1."""
-    return zlib.crc32(f"{stream[0]}{term}".encode("utf-8", "surrogatepass"))
+    """The number by which a term of a stream is known: CRC-32, from 0 to 2³² - 1, with a bit that tells the stream.
+
+    A word and a gram never share a number, so that the rows of the one are not those of the other.
+    """
+    number = zlib.crc32(f"{stream[0]}{term}".encode("utf-8", "surrogatepass"))
+    return number | _GRAM if stream == "grams" else number & ~_GRAM
 
 
 def idf(rows: int, n: int) -> float:

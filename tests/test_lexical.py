@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -188,6 +189,17 @@ def test_no_hit_scores_zero(make: MakeIndex) -> None:
     rows, scores = index.search("words", ["返品"], 10, np.ones(4, np.bool_))
     assert rows.tolist() == [0, 1, 2]
     assert (scores > 0).all()
+
+
+def test_a_word_is_not_found_where_a_gram_of_the_same_checksum_is(make: MakeIndex) -> None:
+    word, gram = "保住会保", "交変領"
+    assert zlib.crc32(f"w{word}".encode()) == zlib.crc32(f"g{gram}".encode())
+    index = make(*[Row(Text.of("x", gram))] * 60, Row(Text.of(f"{word} x x x x", "y")))
+    assert index.idf("words", word) == pytest.approx(math.log(1 + (61 - 1 + 0.5) / (1 + 0.5)))
+    for k in (1, 5, 100):
+        assert found(index.search("words", [word], k)) == [60]
+        assert found(index.search("grams", [gram], k)) == list(range(60))[:k]
+    assert index.propose([index.asked([word], ()).terms], ["words"], 9).tolist() == [60]
 
 
 def test_no_terms_have_no_hit(make: MakeIndex) -> None:

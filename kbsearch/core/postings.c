@@ -205,8 +205,7 @@ int kb_frequencies(const kb_postings *postings, const uint32_t *ids, int64_t n, 
         if (term < 0) continue;
         if (entries_of(postings, term, &first, &end)) return KB_CORRUPT;
         rows[i] = (int64_t)postings->entries[2 * end] - postings->entries[2 * first];
-        if (rows[i] < 0 || rows[i] > 2 * postings->n_rows) return KB_CORRUPT; /* a word and a gram may share a number */
-        if (rows[i] > postings->n_rows) rows[i] = postings->n_rows;
+        if (rows[i] < 0 || rows[i] > postings->n_rows) return KB_CORRUPT;
     }
     return 0;
 }
