@@ -157,6 +157,10 @@ int kb_fill_postings(const kb_tokens *tokens, const uint32_t *ids, const uint32_
                 entries[2 * (int64_t)next_entry[seat]] = next_post[seat];
                 entries[2 * (int64_t)next_entry[seat]++ + 1] = block << 16;
             }
+            if (next_entry[seat] - 1 >= n_entries) { /* also of none: the scratch says that the block has begun */
+                failed = KB_CORRUPT;
+                break;
+            }
             uint32_t *most = entries + 2 * (int64_t)(next_entry[seat] - 1) + 1;
             if ((*most & 0xFFFF) < share) *most = (*most & 0xFFFF0000u) | share;
             posts[next_post[seat]++] = (uint32_t)(row & (BLOCK - 1)) << 16 | share;
