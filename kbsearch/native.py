@@ -391,7 +391,7 @@ def propose(
     """
     if allowed is not None and len(allowed) != lexicon.rows:
         raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")
-    room = max(sum(limits), 0) * len(questions) * len(streams)
+    room = sum(max(limit, 0) for limit in limits) * len(questions) * len(streams)
     rows, sums = np.empty(room, np.int64), np.empty(room, np.uint32)
     asked = (ctypes.POINTER(Asked) * len(questions))(*map(ctypes.pointer, questions))
     count = _library().kb_propose(

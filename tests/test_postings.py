@@ -242,6 +242,16 @@ def test_a_mask_has_a_yes_or_no_for_each_row() -> None:
             native.propose(lexicon, asked, [0], (5, 0), wrong)
 
 
+@pytest.mark.parametrize("limits", [(-5, 10), (10, -5), (-1, -1), (-(2**62), 2)])
+def test_a_limit_below_none_is_none(limits: tuple[int, int]) -> None:
+    tokens = opened([Row(Text.of("送料"))] * 9)
+    lexicon = structures.Lexicon([filled(tokens)[0], filled(tokens)[0]])
+    asked = [ask(tokens, {"送料": 1.0}, {}, ({"送料": 1}, {}))]
+    rows, _ = native.propose(lexicon, asked, [0], limits, None)
+    expected = [*range(min(9, max(limits[0], 0))), *range(9, 9 + min(9, max(limits[1], 0)))]
+    assert sorted(rows.tolist()) == expected
+
+
 def test_more_terms_than_are_asked_are_refused() -> None:
     terms = [f"t{number}" for number in range(65)]
     tokens = opened([Row(Text.of(" ".join(terms)))])
