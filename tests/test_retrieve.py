@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from kbsearch.retrieve import Query, candidates, scored
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from kbsearch.lexical import Stream
+    from kbsearch.bm25 import Stream
     from kbsearch.model import RowArray
     from kbsearch.rank import Candidates, Mode, Overlap
+    from kbsearch.structures import Asked
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")
 
@@ -129,18 +132,42 @@ def test_legs_beside_each_other_propose_what_they_propose_in_turn(
 
 
 def test_what_goes_wrong_beside_is_an_error_of_the_question(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    lexical = kb.snapshot.lexical
-    propose = lexical.propose
+    beside: list[str] = []
 
-    def failing(stream: Stream, *rest: Any) -> RowArray:
-        if stream == "grams":
-            raise ValueError("a flipped byte")
-        return propose(stream, *rest)
+    def failing(*_: Any) -> RowArray:
+        beside.append(threading.current_thread().name)
+        raise ValueError("a flipped byte")
 
     monkeypatch.setattr(retrieve, "_LARGE", 0)
-    monkeypatch.setattr(lexical, "propose", failing)
+    monkeypatch.setattr(kb.snapshot.lexical, "propose", failing)
     with pytest.raises(ValueError, match="a flipped byte"):
         kb.search(QUESTIONS[0])
+    assert beside[0].startswith("kbsearch-leg")
+
+
+@pytest.mark.parametrize(
+    ("mode", "streams"),
+    [
+        ("words", ["words"]),
+        ("grams", ["grams"]),
+        ("lexical", ["words", "grams"]),
+        ("hybrid", ["words", "grams"]),
+        ("dense", None),
+    ],
+)
+def test_all_wordings_are_asked_at_once_in_the_streams_of_the_mode(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, mode: Mode, streams: list[str] | None
+) -> None:
+    propose, asked = kb.snapshot.lexical.propose, list[tuple[int, list[str]]]()
+
+    def noted(questions: Sequence[Asked], of: Sequence[Stream], *rest: Any) -> RowArray:
+        asked.append((len(questions), list(of)))
+        return propose(questions, of, *rest)
+
+    monkeypatch.setattr(kb.snapshot.lexical, "propose", noted)
+    query = kb.prepare(QUESTIONS[0])
+    candidates(kb.snapshot, query, Filter(), 100, mode)
+    assert asked == ([] if streams is None else [(len(query.wordings), streams)])
 
 
 def test_a_process_that_was_forked_off_asks_threads_of_its_own(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -21,14 +22,13 @@ from kbsearch.model import Weights
 from kbsearch.rows import Row, Texts, analyse_rows, make_rows
 from kbsearch.store import Files
 from kbsearch.text import analyse, normalise
-from kbsearch.tokens import TokenWriter
+from kbsearch.tokens import TokenIndex, TokenWriter
 from kbsearch.writing import Written, write_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from kbsearch.lexical import LexicalRow
     from kbsearch.model import Article
     from kbsearch.rows import Analysed
     from kbsearch.vocabulary import Entry
@@ -45,19 +45,22 @@ def corpus() -> list[Article]:
     return [parse(text.encode(), path)[0] for path, text in sorted(texts.items())]
 
 
+class Held(str):
+    """A text that can be followed."""
+
+    __slots__ = ("__weakref__",)
+
+
 def written(articles: list[Article]) -> Written:
     rows = make_rows(articles)
     return Written(articles, rows, list(range(len(articles))), Amended())
 
 
 def terms_written(folder: Path, of: Written) -> dict[str, bytes]:
-    """Every byte of what the terms of the rows become, but for the names that tantivy makes up."""
-    files = Files(folder)
+    """Every byte of what the terms of the rows become."""
     folder.mkdir()
-    with TokenWriter(files.tokens) as tokens:
-        write_terms(files, of, analyse_rows(of.rows, of.articles, WEIGHTS, tokens, lambda *_: None))
-    kept = {file.name: file.read_bytes() for file in [*files.tokens.iterdir(), files.vocabulary]}
-    return kept | {file.suffix: file.read_bytes() for file in files.lexical.iterdir() if file.suffix != ".json"}
+    write_terms(Files(folder), of, WEIGHTS, lambda *_: None)
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def plain_terms(articles: list[Article], row: Row) -> tuple[list[str], list[str]]:
@@ -101,12 +104,11 @@ def test_the_index_and_the_word_list_are_those_of_all_rows_at_once(
     entries: list[Entry] = []
     monkeypatch.setattr(writing, "write_vocabulary", lambda _, found: entries.extend(found))
     of = written(corpus)
-    with TokenWriter(tmp_path / "tokens") as tokens:
-        write_terms(Files(tmp_path), of, analyse_rows(of.rows, corpus, WEIGHTS, tokens, lambda *_: None))
+    write_terms(Files(tmp_path), of, WEIGHTS, lambda *_: None)
     counts = plain_counts(corpus, of.rows)
     for kind, expected in counts.items():
         assert {entry.key: entry.passages for entry in entries if entry.kind == kind} == expected
-    index = LexicalIndex(Files(tmp_path).lexical)
+    index = LexicalIndex(Files(tmp_path).lexical, TokenIndex(Files(tmp_path).tokens, len(of.rows)))
     for term in list(counts["term"])[::7]:
         holders = [n for n, row in enumerate(of.rows) if term in plain_terms(corpus, row)[0]]
         assert sorted(index.search("words", [term], len(of.rows))[0].tolist()) == holders
@@ -122,43 +124,50 @@ def test_what_is_forgotten_on_the_way_changes_no_byte(
         monkeypatch.setattr(module, name, 1)
     monkeypatch.setattr(tokens_module, "_BUFFER", 10)
     assert terms_written(tmp_path / "forgotten", of) == before
+    assert {name.partition("/")[0] for name in before} >= {"tokens", "lexical"}
     assert len(before) > 10
 
 
-def test_a_row_is_indexed_before_the_next_one_is_analysed(
+def test_the_terms_of_a_row_are_let_go_before_the_next_one_is_analysed(
     tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analysed: list[int] = []
+    """A million rows with their terms are gigabytes: of all but the last, only what is written may stay."""
     seen: list[int] = []
+    rows = list[weakref.ref[Held]]()
 
-    def lexical(_: Path, rows: Iterable[LexicalRow]) -> None:
-        seen.extend(len(analysed) for _ in rows)
+    def counted(*given: Any) -> Iterable[Analysed]:
+        for each in analyse_rows(*given):
+            words = Held(each.words)
+            rows.append(weakref.ref(words))
+            following = each._replace(words=words)
+            del words, each
+            yield following
+            del following
+            seen.append(sum(row() is not None for row in rows))
 
-    def counted(rows: Iterable[Analysed]) -> Any:
-        for each in rows:
-            analysed.append(each.row.article)
-            yield each
+    monkeypatch.setattr(writing, "analyse_rows", counted)
+    write_terms(Files(tmp_path), written(corpus), WEIGHTS, lambda *_: None)
+    assert len(seen) == len(written(corpus).rows)
+    assert max(seen) <= 1
 
-    monkeypatch.setattr(writing, "write_lexical", lexical)
+
+def test_progress_is_told_row_by_row(tmp_path: Path, corpus: list[Article]) -> None:
+    told: list[tuple[str, int, int]] = []
     of = written(corpus)
-    with TokenWriter(tmp_path / "tokens") as tokens:
-        rows = analyse_rows(of.rows, corpus, WEIGHTS, tokens, lambda *_: None)
-        write_terms(Files(tmp_path), of, counted(rows))
-    assert seen == list(range(1, len(of.rows) + 1))
+    write_terms(Files(tmp_path), of, WEIGHTS, lambda *step: told.append(step))
+    assert told == [("analyse", done, len(of.rows)) for done in range(1, len(of.rows) + 1)]
 
 
-def test_an_error_of_the_analysis_is_no_failed_write(
+def test_an_error_of_the_analysis_stays_what_it_is(
     tmp_path: Path, corpus: list[Article], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ValueError is what tantivy reports a full disk with."""
-
     def broken(text: str) -> Any:
         raise ValueError(text)
 
     monkeypatch.setattr("kbsearch.rows.analyse", broken)
     of = written(corpus)
-    with pytest.raises(ValueError, match=re.escape(of.rows[0].passage.title)), TokenWriter(tmp_path / "tokens") as to:
-        write_terms(Files(tmp_path), of, analyse_rows(of.rows, corpus, WEIGHTS, to, lambda *_: None))
+    with pytest.raises(ValueError, match=re.escape(of.rows[0].passage.title)):
+        write_terms(Files(tmp_path), of, WEIGHTS, lambda *_: None)
 
 
 def test_the_texts_for_the_encoder_are_made_of_rows_and_titles(corpus: list[Article]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from conftest import FAKE, FakeEncoder, answers, answers_of, leftovers, write_articles
 
-from kbsearch import embed, writing
+from kbsearch import embed, lexical, writing
 from kbsearch.builder import build
 from kbsearch.errors import IndexCorrupt, IndexUnwritable, KbSearchError
 from kbsearch.journal import Journal
@@ -397,6 +397,7 @@ def test_a_disk_that_fails_before_any_step_of_publishing(tmp_path: Path, code: i
     ("owner", "name"),
     [
         (writing, "write_lexical"),
+        (lexical, "save_column"),
         (writing, "write_vectors"),
         (writing, "write_graphs"),
         (writing, "write_content"),
