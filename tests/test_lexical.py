@@ -305,7 +305,8 @@ def test_several_questions_in_several_streams_are_asked_at_once(make: MakeIndex)
     random = np.random.default_rng(1)
     index = make(*[Row(Text.of(*(" ".join(random.choice(VOCABULARY, 9)) for _ in STREAMS))) for _ in range(300)])
     asked = [index.asked(*(random.choice(VOCABULARY, 4).tolist() for _ in STREAMS)).terms for _ in range(5)]
-    for streams in ((), ("words",), ("grams",), STREAMS):
+    cases: tuple[tuple[Stream, ...], ...] = ((), ("words",), ("grams",), STREAMS)
+    for streams in cases:
         alone = [row for one in asked for stream in streams for row in index.propose([one], [stream], 30).tolist()]
         assert sorted(index.propose(asked, streams, 30).tolist()) == sorted(alone)
         assert len(alone) == 5 * 30 * len(streams)

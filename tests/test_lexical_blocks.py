@@ -170,27 +170,27 @@ def test_the_rows_that_are_proposed_are_those_of_the_search_but_for_the_rounding
 
 @pytest.fixture(scope="module")
 def close(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
-    """924 rows of six of twelve terms, nearly as rare as each other: their sums lie closer than the rounding."""
-    terms = [f"t{number}" for number in range(12)]
-    rows = [" ".join(chosen) for chosen in combinations(terms, 6)]
+    """12,870 rows of eight of sixteen terms, nearly as rare as each other: sums lie far closer than the rounding."""
+    terms = [f"t{number}" for number in range(16)]
+    rows = [" ".join(chosen) for chosen in combinations(terms, 8)]
     extras = [f"{term} y y y y y y y y y y y y y y y" for number, term in enumerate(terms) for _ in range(number)]
     shuffled = np.random.default_rng(1).permutation([*rows, *extras]).tolist()
     return leg_of(tmp_path_factory.mktemp("close"), shuffled)
 
 
 def test_the_rounding_costs_no_search_a_row(close: LexicalIndex) -> None:
-    terms = [f"t{number}" for number in range(12)]
+    terms = [f"t{number}" for number in range(16)]
     _, scores = whole_ranking(close, "words", terms)
     heaviest = max(close.idf("words", term) for term in terms)
-    in_between = np.abs(np.diff(scores[:900].astype(np.float64))) / (heaviest * 2.2 / 2**24)
-    assert np.median(in_between) < 258
-    ks = (1, 2, 3, 5, 10, 30, 100, 200, 500, 923, 924, 2000)
+    in_between = np.abs(np.diff(scores[:12_000].astype(np.float64))) / (heaviest * 2.2 / 2**24)
+    assert np.median(in_between) < 258 / 16
+    ks = (1, 2, 3, 5, 10, 30, 100, 200, 500, 1001, 3000, 5002, 9000, 12_870, 20_000)
     ranks_as_all(close, "words", terms, ks)
     admitted = np.random.default_rng(2).random(close.rows) < 0.5
     ranks_as_all(close, "words", terms, ks, admitted)
     asked = close.asked(terms, ()).terms
-    proposed = [set(close.propose([asked], ["words"], k).tolist()) for k in range(1, 600, 7)]
-    searched = [set(found(close.search("words", terms, k))) for k in range(1, 600, 7)]
+    proposed = [set(close.propose([asked], ["words"], k).tolist()) for k in range(1, 6000, 150)]
+    searched = [set(found(close.search("words", terms, k))) for k in range(1, 6000, 150)]
     assert proposed != searched, "the rounding does change who is proposed"
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "kbsearch"
 SOURCES = sorted(file for file in PACKAGE.rglob("*") if file.suffix in {".c", ".h"})
-FUNCTIONS = sorted(set(re.findall(r"\bkb_[a-z]+(?=\()", (PACKAGE / "native.py").read_text("utf-8"))))
+FUNCTIONS = sorted(set(re.findall(r"\bkb_[a-z_]+(?=\()", (PACKAGE / "native.py").read_text("utf-8"))))
 
 
 # Inner products
@@ -655,6 +655,7 @@ def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
 
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "kb_tokens": structures.Tokens, "kb_part": structures.Part, "kb_corpus": structures.Corpus,
+    "kb_postings": structures.Postings, "kb_lexicon": structures.Lexicon,
     "kb_question": structures.Asked,
     "kb_way": structures.Way, "kb_scale": structures.Scale, "kb_forest": structures.Forest,
 }  # fmt: skip
