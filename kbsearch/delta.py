@@ -142,10 +142,12 @@ class Plan:
         written = Written(articles, rows, self._groups(articles), amended)
         touched = {path: digests[path] for path in self.touched}
         write_texts(files, written, touched, warnings, record, cost_of)
-        write_terms(files, written, weights, tell)
+        gone = self._write_removed(files, removed, base["passages"])
+        others = self._tokens(base["passages"]).totals
+        beside = base["passages"] - gone["passages"], (others[0] - gone["words"], others[1] - gone["grams"])
+        write_terms(files, written, weights, tell, beside)
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
         self._write_related(files, written, cost_of)
-        gone = self._write_removed(files, removed, base["passages"])
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {
             "articles": len(self.base) - len(removed) + len(articles),
@@ -172,9 +174,13 @@ class Plan:
         groups = load_column(of_base.group_column, np.int32, len(self.base))
         write_related(files.related, titled, cost_of, (of_base.related, groups))
 
+    def _tokens(self, base_rows: int) -> TokenIndex:
+        """Of the base."""
+        return TokenIndex(self.published.files_of_base.tokens, base_rows)
+
     def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
         """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""
-        tokens = TokenIndex(self.published.files_of_base.tokens, base_rows)
+        tokens = self._tokens(base_rows)
         rows = [row for row, _ in self.content.rows_of(removed)]
         frequencies: Counter[int] = Counter()
         lengths = dict.fromkeys(_STREAMS, 0)

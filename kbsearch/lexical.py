@@ -51,8 +51,10 @@ _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _NO_SCORES: Final = np.empty(0, dtype=np.float32)
 
 
-def write_lexical(folder: Path, tokens: TokenIndex) -> None:
+def write_lexical(folder: Path, tokens: TokenIndex, mean_lengths: tuple[float, float] | None = None) -> None:
     """Write the index of the rows of ``tokens`` into a new folder.
+
+    ``mean_lengths`` are those of a row in words and in grams where it is ranked with others, by default its own.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def write_lexical(folder: Path, tokens: TokenIndex) -> None:
     entries[-2] = n_posts
     posts = np.empty(n_posts, np.uint32)  # not a mapped file: a full disk would end the process
     tables.last[:] = 0
-    means = np.array(tokens.mean_lengths, np.float32)
+    means = np.array(mean_lengths or tokens.mean_lengths, np.float32)
     native.fill_postings(opened, tables, (next_post, next_entry), entries, posts, (means, BM25_K1, BM25_B))
     save_column(folder / "entries.npy", entries)
     save_column(folder / "posts.npy", posts)

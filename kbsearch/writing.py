@@ -89,13 +89,21 @@ def write_texts(
     write_content(files.content, sources, articles, stored, sorted_warnings(warnings), written.amended, cost_of, record)
 
 
-def write_terms(files: Files, written: Written, weights: Weights, tell: Progress) -> None:
-    """Analyse the texts of the rows, row by row, and write what needs their terms."""
+def write_terms(
+    files: Files, written: Written, weights: Weights, tell: Progress, beside: tuple[int, tuple[int, int]] = (0, (0, 0))
+) -> None:
+    """Analyse the texts of the rows, row by row, and write what needs their terms.
+
+    ``beside``: how many other rows they will be ranked with, and these rows' words and grams.
+    """
     words = WordList()
     with TokenWriter(files.tokens) as tokens:
         for analysed in analyse_rows(written.rows, written.articles, weights, tokens, tell):
             words.add(analysed)
-    write_lexical(files.lexical, TokenIndex(files.tokens, len(written.rows)))
+    index, (others, totals) = TokenIndex(files.tokens, len(written.rows)), beside
+    rows = len(written.rows) + others or 1
+    words_here, grams_here = index.totals
+    write_lexical(files.lexical, index, ((words_here + totals[0]) / rows, (grams_here + totals[1]) / rows))
     write_vocabulary(files.vocabulary, words.entries())
 
 

@@ -7,7 +7,6 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,6 +19,7 @@ from kbsearch.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from kbsearch.overviews import BuildReport
 

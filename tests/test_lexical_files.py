@@ -171,7 +171,8 @@ def test_damage_is_noticed_or_answered(tmp_path: Path, kind: str) -> None:
     told = outcomes_of(kind, tmp_path)
     for name, outcomes in told.items():
         assert set(outcomes) <= {"IndexCorrupt", "answered", "answered the same"}, name
-        assert outcomes["IndexCorrupt"] > 0, name
+        if (kind, name) != ("lead elsewhere", "posts"):  # a posting may name any row of its block; one outside is none
+            assert outcomes["IndexCorrupt"] > 0, name
         if kind == "cut":
             assert set(outcomes) == {"IndexCorrupt"}
         if kind == "flip":

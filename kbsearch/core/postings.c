@@ -11,7 +11,7 @@
 
 #include "core.h"
 
-enum { BLOCK_BITS = 13, BLOCK = 1 << BLOCK_BITS, MOST_TERMS = 64, SCAN = 64, SHIFT = 8, SCALE = 65535 };
+enum { BLOCK_BITS = 13, BLOCK = 1 << BLOCK_BITS, MOST_TERMS = 64, SCAN = 64, SHIFT = 8, SCALE = 65535, FEWER = 64 };
 
 /* ---- Building ---------------------------------------------------------------------------------------------------- */
 
@@ -268,13 +268,11 @@ KB_WIDE static int64_t above(const uint32_t *restrict sums, int64_t n, uint32_t 
     return count;
 }
 
-static int add_all(const kb_list *list, uint32_t *sums, int64_t rows) {
-    for (int64_t i = 0; i < list->n; i++) {
-        uint32_t post = list->posts[i];
-        if ((post >> 16) >= rows) return KB_CORRUPT;
-        sums[post >> 16] += gain(post & 0xFFFF, list->weight);
-    }
-    return 0;
+/* A row that leads out of the block is taken for another one of it: whoever reads the sums sees whether it is there. */
+static void add_all(const kb_list *list, uint32_t *sums) {
+    const uint32_t *posts = list->posts, weight = list->weight;
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < list->n; i++) sums[posts[i] >> 16 & (BLOCK - 1)] += gain(posts[i] & 0xFFFF, weight);
 }
 
 /* The same for some rows only, ascending, found in the list by steps that grow. */
@@ -314,15 +312,13 @@ static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows,
     sort_lists(lists, n);
     int64_t optional = 0;
     while (worst && left + lists[optional].most <= worst) left += lists[optional++].most;
-    for (int64_t i = optional; i < n; i++)
-        if (add_all(lists + i, sums, rows)) return KB_CORRUPT;
+    for (int64_t i = optional; i < n; i++) add_all(lists + i, sums);
     int64_t count = above(sums, (rows + SCAN - 1) / SCAN * SCAN, worst - left, some);
     for (int64_t i = optional; i-- && count;) {
-        if (count > lists[i].n / 8) {
-            if (add_all(lists + i, sums, rows)) return KB_CORRUPT;
-        } else {
+        if (count > lists[i].n / FEWER) /* a look for one row takes as long as adding some sixty */
+            add_all(lists + i, sums);
+        else
             add_some(lists + i, sums, some, count);
-        }
         left -= lists[i].most;
         int64_t kept = 0;
         for (int64_t j = 0; j < count; j++) {
@@ -333,6 +329,7 @@ static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows,
     }
     for (int64_t j = 0; j < count; j++) {
         int64_t row = first_row + some[j];
+        if (some[j] >= rows) return KB_CORRUPT;
         if (!allowed || allowed[row]) heap_push(heap, (uint64_t)sums[some[j]] << 32 | (0xFFFFFFFFu - (uint32_t)row));
     }
     memset(sums, 0, BLOCK * sizeof *sums);
