@@ -454,7 +454,7 @@ def _whole_words(first: int, last: int, words: Sequence[Span]) -> Span:
 # Postings
 
 
-_BLOCK: Final = 16_384
+_BLOCK: Final = 8_192
 _MOST: Final = 65_535
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kbsearch.lexical import LexicalIndex
 
-BLOCK: Final = 16_384
+BLOCK: Final = 8_192
 """Rows that the compiled part looks at together."""
 
 
@@ -50,7 +50,7 @@ class Blocks:
         return every
 
 
-ROWS: Final = 3 * BLOCK + 1000
+ROWS: Final = 6 * BLOCK + 1000
 ONLY: Final = {"first": 0, "middle": 40_000, "last": ROWS - 1, "edge": 2 * BLOCK - 1, "begin": 2 * BLOCK}
 """The one row of each of these terms."""
 COMMON: Final = [f"c{number}" for number in range(6)]
@@ -100,7 +100,7 @@ MASKS: Final[dict[str, Callable[[], NDArray[np.bool_]]]] = {
     "one in a thousand": lambda: np.random.default_rng(3).random(ROWS) < 0.001,
     "one": lambda: np.arange(ROWS) == 40_000,
     "the last": lambda: np.arange(ROWS) == ROWS - 1,
-    "the end": lambda: np.arange(ROWS) >= 3 * BLOCK,
+    "the end": lambda: np.arange(ROWS) >= 6 * BLOCK,
     "no first block": lambda: np.arange(ROWS) >= BLOCK,
     "about an edge": lambda: np.abs(np.arange(ROWS) - BLOCK) < 20,
     "all": lambda: np.ones(ROWS, np.bool_),
@@ -131,7 +131,7 @@ def test_any_terms_of_several_blocks_are_found(blocks: Blocks, seed: int) -> Non
 def test_a_tie_over_all_blocks_keeps_its_first_rows(blocks: Blocks) -> None:
     """Every second row of a text that is in all blocks."""
     places = (np.flatnonzero(blocks.of_row == text) for text in range(len(blocks.texts)))
-    of_text = next(rows for rows in places if set((rows // BLOCK).tolist()) == {0, 1, 2, 3})
+    of_text = next(rows for rows in places if set((rows // BLOCK).tolist()) == set(range(7)))
     admitted = np.zeros(ROWS, np.bool_)
     admitted[of_text[1::2]] = True
     for k in (1, 3, len(of_text) // 2 - 1, len(of_text)):

@@ -312,7 +312,7 @@ def postings(rows):
         entries[:, 1] |= U32(random.integers(0, 65536))
     posts = noise(n_posts, 1 << 16)
     if random.random() < 0.7:
-        posts = np.sort(random.integers(0, max(1, min(rows, 16384)), n_posts).astype(U32) << U32(16) | U32(9))
+        posts = np.sort(random.integers(0, max(1, min(rows, 8192)), n_posts).astype(U32) << U32(16) | U32(9))
     return structures.Postings({"terms": terms.ravel(), "entries": entries.ravel(), "posts": posts}, rows), terms
 
 
@@ -327,7 +327,7 @@ def question(known):
 
 outcomes = [0, 0]
 for _ in range(int(sys.argv[2])):
-    sizes = [int(random.choice([0, 1, 63, 64, 300, 16383, 16384, 16385, 40000])) for _ in range(random.integers(1, 3))]
+    sizes = [int(random.choice([0, 1, 63, 64, 300, 8191, 8192, 8193, 20000])) for _ in range(random.integers(1, 3))]
     parts, known = zip(*map(postings, sizes))
     asked = [question(np.concatenate(known)[:, 0]) for _ in range(3)]
     allowed = None if random.random() < 0.5 else random.random(sum(sizes)) < 0.5

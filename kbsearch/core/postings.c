@@ -268,11 +268,17 @@ KB_WIDE static int64_t above(const uint32_t *restrict sums, int64_t n, uint32_t 
     return count;
 }
 
-/* A row that leads out of the block is taken for another one of it: whoever reads the sums sees whether it is there. */
-static void add_all(const kb_list *list, uint32_t *sums) {
+/* A row that leads out of the block is taken for another one of it, and seen at the end: a look at each takes as long as
+ * the sum. One behind the last row is seen by whoever reads the sums. */
+static int add_all(const kb_list *list, uint32_t *sums) {
     const uint32_t *posts = list->posts, weight = list->weight;
+    uint32_t rows = 0;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < list->n; i++) sums[posts[i] >> 16 & (BLOCK - 1)] += gain(posts[i] & 0xFFFF, weight);
+    for (int64_t i = 0; i < list->n; i++) {
+        sums[posts[i] >> 16 & (BLOCK - 1)] += gain(posts[i] & 0xFFFF, weight);
+        rows |= posts[i] >> 16;
+    }
+    return rows < BLOCK ? 0 : KB_CORRUPT;
 }
 
 /* The same for some rows only, ascending, found in the list by steps that grow. */
@@ -312,13 +318,14 @@ static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows,
     sort_lists(lists, n);
     int64_t optional = 0;
     while (worst && left + lists[optional].most <= worst) left += lists[optional++].most;
-    for (int64_t i = optional; i < n; i++) add_all(lists + i, sums);
+    for (int64_t i = optional; i < n; i++)
+        if (add_all(lists + i, sums)) return KB_CORRUPT;
     int64_t count = above(sums, (rows + SCAN - 1) / SCAN * SCAN, worst - left, some);
     for (int64_t i = optional; i-- && count;) {
-        if (count > lists[i].n / FEWER) /* a look for one row takes as long as adding some sixty */
-            add_all(lists + i, sums);
-        else
+        if (count <= lists[i].n / FEWER) /* a look for one row takes as long as adding some sixty */
             add_some(lists + i, sums, some, count);
+        else if (add_all(lists + i, sums))
+            return KB_CORRUPT;
         left -= lists[i].most;
         int64_t kept = 0;
         for (int64_t j = 0; j < count; j++) {
