@@ -43,7 +43,7 @@ class Row:
 
 
 class Analysed(NamedTuple):
-    """A row with its terms, weights included, joined by spaces."""
+    """A row with the terms of its parts that count, joined by spaces."""
 
     row: Row
     words: str

@@ -134,7 +134,7 @@ class TokenWriter:
         Returns
         -------
         words, grams
-            The terms of all parts, each part as often as it weighs, joined by a space: what the lexical leg indexes.
+            The terms of all parts that count, joined by a space, for who counts words.
         """
         texts: list[int] = []
         weights: list[int] = []
@@ -151,7 +151,7 @@ class TokenWriter:
             for stream in (0, 1):
                 lengths[stream] += counts[stream] * weight
                 if counts[stream]:
-                    joined[stream].extend([terms[stream]] * weight)
+                    joined[stream].append(terms[stream])
         self._columns["parts"].append(chain.from_iterable(zip(texts, weights, strict=True)))
         shown = [self._texts[text] for text in (*slots, body)]
         quantised = [quantised_length(length) for length in lengths]

@@ -86,7 +86,9 @@ def write(folder: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:
                     )
                     writer.add_text(text.name, words, grams)
             slots = (row.title.name, row.heading.name, row.alias.name)
-            joined.append(writer.add_row(row.body.name, slots, [(text.name, weight) for text, weight in row.parts]))
+            writer.add_row(row.body.name, slots, [(text.name, weight) for text, weight in row.parts])
+            held = [[*row.held(stream).elements()] for stream in ("words", "grams")]
+            joined.append((" ".join(held[0]), " ".join(held[1])))
     return joined
 
 
