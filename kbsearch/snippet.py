@@ -11,6 +11,7 @@ and for the :func:`note_sizes` of that language if :func:`says_notes`.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from kbsearch.quotes import NOTE_RESTRICTION, NOTE_STEPS, NOTE_WARNING
@@ -45,6 +46,7 @@ def says_notes(limit: int) -> bool:
     return limit >= _FEWEST_FOR_NOTES
 
 
+@cache
 def note_sizes(*, is_japanese: bool) -> tuple[int, int, int]:
     """Characters that the notes of steps, of a restriction and of a warning take, without numbers."""
     bare = max(len(_steps_text((0, 0, 0, 0), is_japanese=is_japanese, shape=shape)) for shape in range(3))
@@ -75,23 +77,25 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     places = {row: place for place, row in enumerate(texts)}
     pieces: list[Piece] = []
     for span in quotation.spans:
-        text = texts[span.row]
+        row, text = span.row, texts[span.row]
         start, end = _whole_characters(text, span)
         quoted = text[start:end]
         own = [
-            (first, last) for row, first, last in quotation.marks if row == span.row and start <= first and last <= end
+            (first, last)
+            for at, first, last in quotation.marks
+            if at == row and start <= first and last <= end and last - first > 1
         ]
-        if not quoted.isascii() and _JOINING.search(quoted):
+        if own and not quoted.isascii() and _JOINING.search(quoted):
             own = [(first, last) for first, last in own if _is_long(text[first:last])]
-        else:
-            own = [(first, last) for first, last in own if last - first > 1]
-        shown, moved = _on_one_line(quoted, start, own)
-        line += _GAP if pieces else ""
-        line += ellipsis if span.cut_before and not pieces else ""
-        shift = len(line)
+        if pieces:
+            line += _GAP
+        elif span.cut_before:
+            line += ellipsis
+        shift = len(line) - start
+        shown, moved = (quoted, own) if _SPACES.search(quoted) is None else _on_one_line(quoted, start, own)
         marks += [(first + shift, last + shift) for first, last in moved]
-        line += shown + (ellipsis if span.cut_after else "")
-        pieces.append(Piece(places[span.row], start, end, tuple(own), quoted))
+        line += shown + ellipsis if span.cut_after else shown
+        pieces.append(Piece(places[row], start, end, tuple(own), quoted))
     notes = _notes(quotation)
     if notes:
         said = _said(notes, limit - len(line), is_japanese=is_japanese)
@@ -130,9 +134,7 @@ def _said(notes: tuple[Note, ...], room: int, *, is_japanese: bool) -> str:
 
 
 def _on_one_line(text: str, first: int, marks: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
-    """The text with runs of white space as one space, and the marks, counted from ``first``, where they are then."""
-    if _SPACES.search(text) is None:
-        return text, [(start - first, end - first) for start, end in marks]
+    """The text with runs of white space as one space, and where the marks are then, still counted from ``first``."""
     parts: list[str] = []
     done = lost = at = 0
     places = [place - first for mark in marks for place in mark]
@@ -146,7 +148,8 @@ def _on_one_line(text: str, first: int, marks: list[tuple[int, int]]) -> tuple[s
         done, lost = end, lost + end - begin - 1
     parts.append(text[done:])
     new_places += [place - lost for place in places[at:]]
-    return " ".join(parts), list(zip(new_places[::2], new_places[1::2], strict=True))
+    moved = [place + first for place in new_places]
+    return " ".join(parts), list(zip(moved[::2], moved[1::2], strict=True))
 
 
 def _notes(quotation: Quotation) -> tuple[Note, ...]:
