@@ -675,7 +675,7 @@ def test_the_report_has_the_recall_of_the_worse_part(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("kind", "module", "reaches"), [("hnsw", graph_module, (128, 512)), ("pq4", scan_module, (150, 2000))]
+    ("kind", "module", "reaches"), [("hnsw", graph_module, (128, 768)), ("pq4", scan_module, (150, 2000))]
 )
 def test_a_search_goes_as_far_as_the_recall_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module: object, reaches: tuple[int, int]
