@@ -1,176 +1,16 @@
-/* Which rows hold a term, and which rows hold a question's terms best: the lexical leg, see kbsearch/lexical.py.
+/* Which rows hold a question's terms best: the lexical leg, see kbsearch/lexical.py; invert.c writes what is read here.
  *
- * A posting is one number: the place of its row in its block of rows, and what the term is worth there, BM25's
- * saturated frequency as a share of the most that it can be, both in 16 bits. The best rows of a question are found block
- * by block with MaxScore (Turtle & Flood 1995, "Query evaluation: strategies and optimizations"): the terms that cannot,
- * all together, lift a row over the worst of the best so far are looked up only for rows that hold another term. Sums are
- * of whole numbers, so that a row has the same score in whatever order its terms come.
+ * The best rows of a question are found block by block with MaxScore (Turtle & Flood 1995, "Query evaluation: strategies
+ * and optimizations"): the terms that cannot, all together, lift a row over the worst of the best so far are looked up
+ * only for rows that hold another term. Sums are of whole numbers, so that a row has the same score in whatever order its
+ * terms come.
  */
 
 #include <stdlib.h>
 
 #include "core.h"
 
-enum { BLOCK_BITS = 13, BLOCK = 1 << BLOCK_BITS, MOST_TERMS = 64, SCAN = 64, SHIFT = 8, SCALE = 65535, FEWER = 64 };
-
-/* ---- Building ---------------------------------------------------------------------------------------------------- */
-
-/* How often a row holds each of its terms: open addressing, as large as the longest row needs. */
-typedef struct {
-    uint32_t *ids, *times, *used;
-    uint8_t *stream; /* 0 for a place that is free, else 1 + stream */
-    int64_t size, count;
-} kb_bag;
-
-static void bag_close(kb_bag *bag) {
-    free(bag->ids);
-    free(bag->times);
-    free(bag->used);
-    free(bag->stream);
-}
-
-static int bag_open(kb_bag *bag, int64_t terms) {
-    int64_t size = 64;
-    while (size < 2 * terms) size *= 2;
-    if (bag->size >= size) return 0;
-    bag_close(bag);
-    *bag = (kb_bag){malloc((size_t)size * 4), malloc((size_t)size * 4), malloc((size_t)size * 4), calloc((size_t)size, 1),
-                    size, 0};
-    if (bag->ids && bag->times && bag->used && bag->stream) return 0;
-    bag_close(bag);
-    *bag = (kb_bag){0};
-    return KB_NO_MEMORY;
-}
-
-static void bag_add(kb_bag *bag, uint32_t id, uint32_t weight, int stream) {
-    uint32_t mask = (uint32_t)(bag->size - 1), place = id * 2654435761u & mask;
-    while (bag->stream[place] && (bag->ids[place] != id || bag->stream[place] != stream + 1)) place = (place + 1) & mask;
-    if (!bag->stream[place]) {
-        bag->ids[place] = id;
-        bag->times[place] = 0;
-        bag->stream[place] = (uint8_t)(stream + 1);
-        bag->used[bag->count++] = place;
-    }
-    bag->times[place] += weight;
-}
-
-static void bag_clear(kb_bag *bag) {
-    for (int64_t i = 0; i < bag->count; i++) bag->stream[bag->used[i]] = 0;
-    bag->count = 0;
-}
-
-/* The terms of a row with their frequencies, weights included. */
-static int bag_fill(kb_bag *bag, const kb_tokens *tokens, const kb_row *row) {
-    if (row->parts > row->parts_end || row->parts_end > tokens->n_parts) return KB_CORRUPT;
-    int64_t many = 0;
-    for (uint32_t part = row->parts; part < row->parts_end; part++) {
-        if (tokens->parts[part].text >= tokens->n_texts) return KB_CORRUPT;
-        const kb_text *text = tokens->texts + tokens->parts[part].text;
-        many += (int64_t)text->distinct[0] + text->distinct[1];
-        int64_t first = (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
-        if (first < 0 || first + text->counts[0] + text->counts[1] > tokens->n_tokens) return KB_CORRUPT;
-        if (text->distinct[0] > text->counts[0] || text->distinct[1] > text->counts[1]) return KB_CORRUPT;
-    }
-    bag_clear(bag);
-    int failed = bag_open(bag, many + 1);
-    if (failed) return failed;
-    for (uint32_t part = row->parts; part < row->parts_end; part++) {
-        const kb_text *text = tokens->texts + tokens->parts[part].text;
-        const uint32_t *ids = tokens->ids + (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
-        for (int stream = 0; stream < 2; ids += text->counts[stream++])
-            for (uint32_t i = 0; i < text->counts[stream]; i++) {
-                if (bag->count >= many + 1) return KB_CORRUPT; /* the file says that there are fewer */
-                bag_add(bag, ids[i], tokens->parts[part].weight, stream);
-            }
-    }
-    return 0;
-}
-
-/* Where a term stands in a table of `size` places, a power of two, or the free place where it belongs. */
-static inline int64_t seat_of(const uint32_t *ids, const uint32_t *rows, int64_t size, uint32_t id) {
-    int64_t place = (int64_t)((uint64_t)id * 0x9E3779B97F4A7C15u >> 20) & (size - 1);
-    while (rows[place] && ids[place] != id) place = (place + 1) & (size - 1);
-    return place;
-}
-
-/* Counts, of each term of all rows, the rows that hold it and their blocks, in tables of `size` places, all 0.
- * Answers the number of terms; `size` when there is no room for them. last: scratch, as long. */
-int64_t kb_count_terms(const kb_tokens *tokens, uint32_t *ids, uint32_t *rows, uint32_t *blocks, uint32_t *last,
-                       int64_t size) {
-    kb_bag bag = {0};
-    int64_t terms = 0, failed = 0;
-    for (int64_t row = 0; row < tokens->n_rows && !failed && terms < size; row++) {
-        if ((failed = bag_fill(&bag, tokens, tokens->rows + row))) break;
-        uint32_t block = (uint32_t)(row >> BLOCK_BITS) + 1;
-        for (int64_t i = 0; i < bag.count; i++) {
-            int64_t seat = seat_of(ids, rows, size, bag.ids[bag.used[i]]);
-            if (!rows[seat]) {
-                if (terms + 1 > size / 2) { /* a table that is nearly full is slow */
-                    terms = size;
-                    break;
-                }
-                ids[seat] = bag.ids[bag.used[i]];
-                terms++;
-            }
-            rows[seat]++;
-            if (last[seat] != block) {
-                last[seat] = block;
-                blocks[seat]++;
-            }
-        }
-    }
-    bag_close(&bag);
-    return failed ? failed : terms;
-}
-
-/* What a term is worth in a row, from 1 to SCALE: tf / (tf + k1 (1 - b + b length / mean)). */
-static uint32_t worth(uint32_t times, uint32_t length, float mean, float k1, float b) {
-    double tf = times, norm = (double)k1 * (1 - (double)b + (double)b * length / (mean > 0 ? (double)mean : 1));
-    uint32_t share = (uint32_t)(SCALE * (tf / (tf + norm)) + 0.5);
-    return share ? share : 1;
-}
-
-/* Writes the postings. next_post, next_entry: where those of the term at each place of the tables begin, and, when it is
- * done, end; a place is one of kb_count_terms. entries: two numbers each. mean_length: words, grams. */
-int kb_fill_postings(const kb_tokens *tokens, const uint32_t *ids, const uint32_t *rows, uint32_t *last, int64_t size,
-                     uint32_t *next_post, uint32_t *next_entry, uint32_t *entries, int64_t n_entries, uint32_t *posts,
-                     int64_t n_posts, const float *mean_length, float k1, float b) {
-    kb_bag bag = {0};
-    int failed = 0;
-    for (int64_t row = 0; row < tokens->n_rows && !failed; row++) {
-        if ((failed = bag_fill(&bag, tokens, tokens->rows + row))) break;
-        uint32_t block = (uint32_t)(row >> BLOCK_BITS);
-        for (int64_t i = 0; i < bag.count; i++) {
-            uint32_t place = bag.used[i], stream = bag.stream[place] - 1u;
-            int64_t seat = seat_of(ids, rows, size, bag.ids[place]);
-            uint32_t share = worth(bag.times[place], tokens->rows[row].lengths[stream], mean_length[stream], k1, b);
-            if (!rows[seat] || next_post[seat] >= n_posts) {
-                failed = KB_CORRUPT; /* the tokens changed meanwhile */
-                break;
-            }
-            if (last[seat] != block + 1) {
-                if (next_entry[seat] >= n_entries) {
-                    failed = KB_CORRUPT;
-                    break;
-                }
-                last[seat] = block + 1;
-                entries[2 * (int64_t)next_entry[seat]] = next_post[seat];
-                entries[2 * (int64_t)next_entry[seat]++ + 1] = block << 16;
-            }
-            if (next_entry[seat] - 1 >= n_entries) { /* also of none: the scratch says that the block has begun */
-                failed = KB_CORRUPT;
-                break;
-            }
-            uint32_t *most = entries + 2 * (int64_t)(next_entry[seat] - 1) + 1;
-            if ((*most & 0xFFFF) < share) *most = (*most & 0xFFFF0000u) | share;
-            posts[next_post[seat]++] = (uint32_t)(row & (BLOCK - 1)) << 16 | share;
-        }
-    }
-    bag_close(&bag);
-    return failed;
-}
-
-/* ---- Asking ------------------------------------------------------------------------------------------------------ */
+enum { MOST_TERMS = 64, SCAN = 64, SHIFT = 8, FEWER = 64 };
 
 /* The place of a term among the terms, which ascend and are spread evenly; -1 for an unknown one. */
 static int64_t find_term(const kb_postings *postings, uint32_t id) {
@@ -275,10 +115,10 @@ static int add_all(const kb_list *list, uint32_t *sums) {
     uint32_t rows = 0;
 #pragma GCC unroll 4
     for (int64_t i = 0; i < list->n; i++) {
-        sums[posts[i] >> 16 & (BLOCK - 1)] += gain(posts[i] & 0xFFFF, weight);
+        sums[posts[i] >> 16 & (KB_BLOCK - 1)] += gain(posts[i] & 0xFFFF, weight);
         rows |= posts[i] >> 16;
     }
-    return rows < BLOCK ? 0 : KB_CORRUPT;
+    return rows < KB_BLOCK ? 0 : KB_CORRUPT;
 }
 
 /* The same for some rows only, ascending, found in the list by steps that grow. */
@@ -309,7 +149,7 @@ static void sort_lists(kb_list *lists, int64_t n) {
     }
 }
 
-/* The rows of a block that belong to the best. sums: BLOCK zeros, and so again afterwards. */
+/* The rows of a block that belong to the best. sums: KB_BLOCK zeros, and so again afterwards. */
 static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows, const uint8_t *allowed, uint32_t *sums,
                      uint16_t *some, kb_heap *heap) {
     uint32_t worst = heap->n == heap->k ? (uint32_t)(heap->keys[0] >> 32) : 0, all = 0, left = 0;
@@ -339,7 +179,7 @@ static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows,
         if (some[j] >= rows) return KB_CORRUPT;
         if (!allowed || allowed[row]) heap_push(heap, (uint64_t)sums[some[j]] << 32 | (0xFFFFFFFFu - (uint32_t)row));
     }
-    memset(sums, 0, BLOCK * sizeof *sums);
+    memset(sums, 0, KB_BLOCK * sizeof *sums);
     return 0;
 }
 
@@ -356,7 +196,7 @@ static int64_t open_cursors(const kb_postings *postings, const kb_question *ques
         int64_t term = find_term(postings, question->ids[i]), first, end;
         if (term < 0) continue;
         if (n == MOST_TERMS || entries_of(postings, term, &first, &end)) return KB_CORRUPT;
-        uint32_t weight = (uint32_t)(SCALE * (question->idf[i] * question->boost[i] / most) + 0.5f);
+        uint32_t weight = (uint32_t)(KB_SCALE * (question->idf[i] * question->boost[i] / most) + 0.5f);
         cursors[n++] = (kb_cursor){postings->entries + 2 * first, postings->entries + 2 * end, weight};
     }
     return n;
@@ -375,7 +215,7 @@ static int64_t propose(const kb_postings *postings, const kb_question *question,
         for (int64_t i = 0; i < n; i++)
             if (cursors[i].entry < cursors[i].end && cursors[i].entry[1] >> 16 < block) block = cursors[i].entry[1] >> 16;
         if (block == UINT32_MAX) return heap.n;
-        int64_t first_row = (int64_t)block << BLOCK_BITS, rows = postings->n_rows - first_row, m = 0;
+        int64_t first_row = (int64_t)block << KB_BLOCK_BITS, rows = postings->n_rows - first_row, m = 0;
         if (rows <= 0) return KB_CORRUPT;
         kb_list lists[MOST_TERMS];
         for (int64_t i = 0; i < n; i++) {
@@ -387,7 +227,7 @@ static int64_t propose(const kb_postings *postings, const kb_question *question,
                                    gain(cursor->entry[1] & 0xFFFF, cursor->weight)};
             cursor->entry += 2;
         }
-        if (ask_block(lists, m, first_row, rows < BLOCK ? rows : BLOCK, allowed, sums, some, &heap)) return KB_CORRUPT;
+        if (ask_block(lists, m, first_row, rows < KB_BLOCK ? rows : KB_BLOCK, allowed, sums, some, &heap)) return KB_CORRUPT;
     }
 }
 
@@ -397,8 +237,8 @@ static int64_t propose(const kb_postings *postings, const kb_question *question,
 int64_t kb_propose(const kb_lexicon *lexicon, const kb_question *const *questions, int64_t n, int32_t streams,
                    const uint8_t *allowed, int64_t k_first, int64_t k_second, int64_t *rows, uint32_t *scores) {
     int64_t k[2] = {k_first, k_second}, most = k_first > k_second ? k_first : k_second, count = 0, failed = 0;
-    uint32_t *sums = calloc(BLOCK, sizeof *sums);
-    uint16_t *some = malloc((BLOCK + SCAN) * sizeof *some);
+    uint32_t *sums = calloc(KB_BLOCK, sizeof *sums);
+    uint16_t *some = malloc((KB_BLOCK + SCAN) * sizeof *some);
     uint64_t *keys = malloc((size_t)(most > 0 ? most : 1) * sizeof *keys);
     if (!sums || !some || !keys) failed = KB_NO_MEMORY;
     for (int64_t i = 0; i < 4 * n && !failed; i++) {
