@@ -2,7 +2,8 @@
 
 It is the tokens of :mod:`kbsearch.tokens` turned round: for each term the rows that hold it, and what it is worth in
 each, a share of the most that BM25 can give, in 16 bits. ``core/invert.c`` builds it, and ``core/postings.c`` finds the
-best rows without looking at all that hold a common term. Its sums decide which rows are proposed; scores are those of the tokens.
+best rows without looking at all that hold a common term. Its sums decide which rows are proposed; scores are those of
+the tokens.
 
 On disk: ``terms.npy``, two uint32 a term, ascending: its number, and its first entry; ``entries.npy``, two uint32 for
 each block of 8,192 rows that has the term: its first posting, and in the upper half the block, in the lower the most
