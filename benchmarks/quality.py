@@ -166,7 +166,7 @@ def write(out: Path, table: dict[Key, dict[str, dict[str, float]]], counts: dict
     about = {
         "commit": commit.stdout.strip(),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("faiss-cpu", "tantivy", "onnxruntime", "SudachiPy")},
+        "versions": {name: metadata.version(name) for name in ("faiss-cpu", "onnxruntime", "SudachiPy")},
     }
     rows = [
         {"set": key[0], "type": key[1], "lang": key[2], "questions": counts[key], "systems": systems}

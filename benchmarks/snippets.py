@@ -48,7 +48,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "snippets.json"
 DEPTH: Final = 10
 OURS: Final = "kbsearch"
 SYSTEMS: Final = (OURS, *RULES, "ceiling")
-PACKAGES: Final = ("numpy", "onnxruntime", "SudachiPy", "tantivy")
+PACKAGES: Final = ("numpy", "onnxruntime", "SudachiPy")
 
 
 @dataclass(frozen=True, slots=True)

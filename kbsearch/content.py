@@ -38,7 +38,6 @@ __all__ = [
     "Head",
     "SourceFile",
     "StoredPassage",
-    "category_path",
     "head_of",
     "write_content",
 ]
@@ -270,7 +269,7 @@ def _write_article(
         )
     facets = {("lang", article.lang), ("kind", article.kind)}
     facets |= {("tag", tag) for tag in article.tags}
-    facets |= {("category", category) for category in category_path(article.category)}
+    facets |= {("category", category) for category in _category_path(article.category)}
     facets |= set(scope_terms(article))
     if str(article.meta.get("contact", "")).lower() in {"true", "yes"}:
         facets.add((CONTACT, article.lang))
@@ -298,7 +297,7 @@ def _copy(text: str) -> str:
     return text[:-1] + text[-1:]
 
 
-def category_path(category: str) -> tuple[str, ...]:
+def _category_path(category: str) -> tuple[str, ...]:
     """A category with everything above it: ``a/b/c`` → ``a``, ``a/b``, ``a/b/c``; nothing for ``""``."""
     parts = category.split("/") if category else []
     return tuple("/".join(parts[: depth + 1]) for depth in range(len(parts)))

@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TERMS", "Asked", "LexicalDelta", "LexicalIndex", "write_lexical"]
 
-MAX_TERMS: Final = 64
+MAX_TERMS: Final = 64  # as core/postings.c has it
 """A longer question is asked by its rarest terms only: the common ones cost most and say least."""
 
 _COLUMNS: Final = ("terms", "entries", "posts")
 _MOST_POSTS: Final = 1 << 32
+_MOST_ROWS: Final = 1 << 29  # 65,536 blocks
 _FIRST_ROOM: Final = 1 << 16  # places in the table of terms; more when they are taken
 _TIE_MARGIN: Final = 16
-_ROUNDING: Final = 2 * 258  # of two sums, in their units, for each term: three roundings by half of 256, and one by 1
+_ROUNDING: Final = 2 * 258  # of two sums, in their units, for each term: two roundings by half of 256, and two by 1
 _SPARE_OF_BASE: Final = 4  # with a delta, some have another place than by the mean length of the base: a quarter more
 _TIMES_OF_DELTA: Final = 4  # a few articles can be far longer or shorter than all others
 _MOST_KNOWN: Final = 20_000  # terms
@@ -68,8 +69,10 @@ def write_lexical(folder: Path, tokens: TokenIndex, mean_lengths: tuple[float, f
     seats = np.flatnonzero(tables.rows)
     seats = seats[np.argsort(tables.ids[seats])]
     n_posts, n_entries = int(tables.rows[seats].sum(dtype=np.int64)), int(tables.blocks[seats].sum(dtype=np.int64))
-    if n_posts >= _MOST_POSTS:
-        raise OverflowError(f"{n_posts:,} pairs of a term and a passage are more than an index holds")
+    if n_posts >= _MOST_POSTS or opened.n_rows > _MOST_ROWS:
+        raise OverflowError(
+            f"{n_posts:,} pairs of a term and one of {opened.n_rows:,} passages are more than an index holds"
+        )
     first_posts, first_entries = (_firsts(counts[seats]) for counts in (tables.rows, tables.blocks))
     terms = np.zeros((len(seats) + 1, 2), np.uint32)
     terms[:-1, 0], terms[:, 1] = tables.ids[seats], first_entries

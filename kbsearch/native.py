@@ -387,7 +387,7 @@ def propose(
     """The best rows of each question in each stream (0 words, 1 grams), at most so many of each part.
 
     ``allowed`` says which rows of all parts take part, all without it. Gives rows in any order, int64 of shape (n,),
-    and their sums: uint32, in units of 2⁻²⁴ of what the heaviest term of the question can give.
+    and their sums: uint32, in units of 2⁻²⁴ of what the heaviest of the question's terms can give that the part knows.
     """
     if allowed is not None and len(allowed) != lexicon.rows:
         raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")

@@ -1,4 +1,4 @@
-"""What kbsearch gives back: hits, views of articles, the report of a build.
+"""What kbsearch gives back to a question: hits and what is in them; :mod:`kbsearch.overviews` has the rest.
 
 Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSON carries a version of its own in
 ``JSON_VERSION``: keys are added under the same version, never renamed or removed.

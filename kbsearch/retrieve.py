@@ -13,13 +13,14 @@ import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from kbsearch import native, structures
+from kbsearch.beside import beside
 from kbsearch.bm25 import STREAMS
 from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
@@ -432,19 +433,19 @@ def _by_words(
     if not streams:
         return lambda: _NO_ROWS
     asked = [snapshot.asked(wording.words, wording.grams).terms for wording in query.wordings]
-    given = asked, streams, pool, snapshot.admitted_rows(where, excluded)
+    propose = partial(snapshot.lexical.propose, asked, streams, pool, snapshot.admitted_rows(where, excluded))
     if snapshot.parts.rows >= _LARGE and query.wordings[0].vector is not None:
-        return _beside().submit(snapshot.lexical.propose, *given).result
-    found = snapshot.lexical.propose(*given)
+        return beside(_helpers(), propose)
+    found = propose()
     return lambda: found
 
 
 @cache
-def _beside() -> ThreadPoolExecutor:
+def _helpers() -> ThreadPoolExecutor:
     """For what one question can do at once: a second core, where there is one, is idle most of the time."""
     from concurrent.futures import ThreadPoolExecutor
 
-    os.register_at_fork(after_in_child=_beside.cache_clear)  # threads stay behind in the parent
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # threads stay behind in the parent
     return ThreadPoolExecutor(usable_cores(), thread_name_prefix="kbsearch-leg")
 
 
@@ -452,8 +453,8 @@ def _near(
     snapshot: Snapshot, wording: Wording, vector: FloatArray, pool: int, admitted: Restriction | None
 ) -> Iterator[RowArray]:
     """The nearest rows, and the nearest in the script that the question is not in, lest its own fills the pool."""
-    beside = _beside() if snapshot.parts.rows >= _LARGE else None
-    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, beside=beside)
+    helpers = _helpers() if snapshot.parts.rows >= _LARGE else None
+    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, beside=helpers)
     foreign = parts[not wording.asks_japanese][0]
     if len(foreign) == 0 or len(parts[wording.asks_japanese][0]) == 0:
         yield from (rows for rows, _ in parts)

@@ -94,7 +94,7 @@ def _text(passage: Passage, alias: str) -> str:
 def analyse_rows(
     rows: Sequence[Row], articles: Sequence[Article], weights: Weights, tokens: TokenWriter, tell: Progress
 ) -> Iterator[Analysed]:
-    """Give the terms of each row, once they are written down; :mod:`kbsearch.lexical` says why a weight repeats."""
+    """Give the terms of each row, once they are written down; :mod:`kbsearch.bm25` says why a weight repeats."""
 
     def known(text: str) -> str:
         if not tokens.knows(text):

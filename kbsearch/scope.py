@@ -3,7 +3,7 @@
 ``audience``, ``product`` and ``version`` have several values each, or none: an article that says nothing is for
 everyone, so a filter by one of these fields admits it beside the articles that name one of the filter's values.
 
-Use: :func:`fold` for one value, whoever wrote it; :func:`scope_terms` for what the legs and the content index.
+Use: :func:`fold` for one value, whoever wrote it; :func:`scope_terms` for what the content indexes.
 
 Never: read a value as a number. ``1.10`` and ``1.1`` are two versions of a product.
 """

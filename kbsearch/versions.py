@@ -160,6 +160,8 @@ class Choice:
             By which versions of one article are compared with each other, by place.
         """
         first: dict[int, int] = {}  # of each group
+        if k <= 0:
+            return []
         for group, place in zip(self.group[numbers[places]].tolist(), places.tolist(), strict=True):
             if group not in first:
                 first[group] = place

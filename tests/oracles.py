@@ -494,14 +494,14 @@ def best_sums(
     terms, entries, posts = (postings._arrays[name].tolist() for name in ("terms", "entries", "posts"))
     places = {term: place for place, term in enumerate(terms[:-2:2])}
     ids, idfs, boosts, flags = (array.tolist() for array in asked._arrays)
-    of_stream = [place for place, flag in enumerate(flags) if flag & 1 == stream]
+    of_stream = [place for place, flag in enumerate(flags) if flag & 1 == stream and ids[place] in places]
     weights = {place: np.float32(idfs[place]) * np.float32(boosts[place]) for place in of_stream}
     heaviest = max(weights.values(), default=np.float32(0))
     sums: dict[int, int] = {}
     for place, weight in weights.items():
-        term = places.get(ids[place])
-        if term is None or not weight > 0:
+        if not weight > 0:
             continue
+        term = places[ids[place]]
         whole = int(np.float32(_MOST) * (weight / heaviest) + np.float32(0.5))
         for entry in range(terms[2 * term + 1], terms[2 * term + 3]):
             for post in posts[entries[2 * entry] : entries[2 * entry + 2]]:

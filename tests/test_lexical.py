@@ -433,3 +433,10 @@ def test_all_of_an_index_may_be_removed_and_all_of_it_new(tmp_path: Path) -> Non
     assert found(index.search("words", ["返品"], 9)) == [2]
     index = with_delta(tmp_path / "none", rows, [], {0, 1})
     assert (index.rows, found(index.search("words", ["返品"], 9))) == (0, [])
+
+
+def test_a_term_that_nobody_knows_takes_no_weight_from_the_others(make: MakeIndex) -> None:
+    """Repeated so often it would leave the others no bit: a commoner term would count as much as a rarer one."""
+    index = make(*["期間"] * 6, *["送料"] * 5, *["返品"] * 50)
+    asked = index.asked((*["宇宙"] * 500_000, "期間", "送料"), ())
+    assert sorted(index.propose([asked.terms], ("words",), 5).tolist()) == [6, 7, 8, 9, 10]

@@ -80,11 +80,11 @@ typedef struct {
     float title_mean, title_spread;   /* between its titles */
 } kb_corpus;
 
+enum { KB_BLOCK_BITS = 13, KB_BLOCK = 1 << KB_BLOCK_BITS, KB_SCALE = 65535 }; /* rows of a block; worth of a term */
+
 /* Which rows hold each term, as kbsearch/lexical.py writes it: terms ascend, each with its first entry; an entry is a
  * block of rows, with its first posting and the most that the term is worth in one of them. One of each stands behind
  * the last. */
-enum { KB_BLOCK_BITS = 13, KB_BLOCK = 1 << KB_BLOCK_BITS, KB_SCALE = 65535 }; /* rows of a block; worth of a term */
-
 typedef struct {
     const uint32_t *terms;   /* two numbers each */
     const uint32_t *entries; /* two numbers each */

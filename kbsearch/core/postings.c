@@ -10,7 +10,7 @@
 
 #include "core.h"
 
-enum { MOST_TERMS = 64, SCAN = 64, SHIFT = 8, FEWER = 64 };
+enum { MOST_TERMS = 64, /* MAX_TERMS of lexical.py */ SCAN = 64, SHIFT = 8, FEWER = 64 };
 
 /* The place of a term among the terms, which ascend and are spread evenly; -1 for an unknown one. */
 static int64_t find_term(const kb_postings *postings, uint32_t id) {
@@ -183,22 +183,22 @@ static int ask_block(kb_list *lists, int64_t n, int64_t first_row, int64_t rows,
     return 0;
 }
 
-/* The terms of one stream of a question, with their weights as whole numbers; answers how many. */
+/* The terms of one stream of a question that are known here, with their weights as whole numbers; answers how many.
+ * An unknown one has the greatest idf of all: the others would be left with few bits beside it. */
 static int64_t open_cursors(const kb_postings *postings, const kb_question *question, int stream, kb_cursor *cursors) {
-    float most = 0;
+    float weights[MOST_TERMS], most = 0;
     int64_t n = 0;
     for (int64_t i = 0; i < question->n; i++) {
-        float weight = question->idf[i] * question->boost[i];
-        if ((question->flags[i] & KB_GRAM) == stream && weight > most) most = weight;
-    }
-    for (int64_t i = 0; i < question->n && most > 0; i++) {
         if ((question->flags[i] & KB_GRAM) != stream || !(question->boost[i] > 0)) continue;
         int64_t term = find_term(postings, question->ids[i]), first, end;
         if (term < 0) continue;
         if (n == MOST_TERMS || entries_of(postings, term, &first, &end)) return KB_CORRUPT;
-        uint32_t weight = (uint32_t)(KB_SCALE * (question->idf[i] * question->boost[i] / most) + 0.5f);
-        cursors[n++] = (kb_cursor){postings->entries + 2 * first, postings->entries + 2 * end, weight};
+        weights[n] = question->idf[i] * question->boost[i];
+        most = weights[n] > most ? weights[n] : most;
+        cursors[n++] = (kb_cursor){postings->entries + 2 * first, postings->entries + 2 * end, 0};
     }
+    if (!(most > 0)) return 0;
+    for (int64_t i = 0; i < n; i++) cursors[i].weight = (uint32_t)(KB_SCALE * (weights[i] / most) + 0.5f);
     return n;
 }
 
@@ -233,7 +233,7 @@ static int64_t propose(const kb_postings *postings, const kb_question *question,
 
 /* The best rows of n questions, for each stream whose bit is set: at most k[0] of the first part and k[1] of the second
  * each, in any order; answers how many in all, for which there is room. scores: in units of 2^-24 of the most that the
- * heaviest term of the question gives. */
+ * heaviest of the question's terms gives that the part knows. */
 int64_t kb_propose(const kb_lexicon *lexicon, const kb_question *const *questions, int64_t n, int32_t streams,
                    const uint8_t *allowed, int64_t k_first, int64_t k_second, int64_t *rows, uint32_t *scores) {
     int64_t k[2] = {k_first, k_second}, most = k_first > k_second ? k_first : k_second, count = 0, failed = 0;

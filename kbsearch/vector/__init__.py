@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from kbsearch.beside import beside as begun
 from kbsearch.errors import IndexCorrupt
 from kbsearch.native import dots
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
@@ -268,7 +269,7 @@ class VectorIndex:
             partial(part.search, query, k, may, thorough=japanese in {None, bool(script)})
             for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
         )
-        later = second if beside is None else beside.submit(second).result
+        later = begun(beside, second)
         other, own = first(), later()
         if self._delta is None:
             return other, own
