@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,13 +25,14 @@ from kbsearch.embed import text_key
 from kbsearch.learned import shipped_models
 from kbsearch.model import Filter, Weights
 from kbsearch.retrieve import candidates
-from kbsearch.rows import Row, analyse_rows, make_rows
+from kbsearch.rows import Row, make_rows
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
 from kbsearch.text import analyse
-from kbsearch.tokens import TokenWriter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import RunKbsearch
 
     from kbsearch.model import Article
@@ -246,9 +245,23 @@ def served(*texts: str) -> tuple[list[Article], list[Row]]:
 
 def terms_of(articles: list[Article], rows: list[Row]) -> list[dict[str, list[str]]]:
     """The words and grams of each row, as often as they count."""
-    with tempfile.TemporaryDirectory() as folder, TokenWriter(Path(folder) / "tokens") as tokens:
-        analysed = analyse_rows(rows, articles, Weights(), tokens, lambda _stage, _done, _total: None)
-        return [{"words": each.words.split(), "grams": each.grams.split()} for each in analysed]
+    weights = Weights()
+
+    def of(row: Row) -> dict[str, list[str]]:
+        passage = row.passage
+        if row.alias:
+            parts = [(row.alias, weights.alias), (passage.title, 1)]
+        else:
+            parts = [(passage.title, weights.title), *((heading, weights.heading) for heading in passage.headings)]
+            parts += [(alias, weights.alias) for alias in articles[row.article].aliases]
+            parts.append((passage.text, weights.body))
+        read = [analyse(text) for text, weight in parts for _ in range(weight)]
+        return {
+            "words": [term for found in read for term in found.words.terms],
+            "grams": [term for found in read for term in found.grams.terms],
+        }
+
+    return [of(row) for row in rows]
 
 
 def asked_of(*texts: str) -> set[tuple[str, str, int]]:
