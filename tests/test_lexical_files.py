@@ -75,7 +75,7 @@ def test_an_index_of_more_postings_than_its_files_hold_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lexical, "_MOST_POSTS", 10)
-    with pytest.raises(OverflowError, match="pairs of a term and a passage"):
+    with pytest.raises(OverflowError, match="are more than an index holds"):
         leg_of(tmp_path, SHELF)
 
 
