@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from kbsearch.arrays import map_sound_array
 from kbsearch.errors import IndexCorrupt
+from kbsearch.structures import Damaged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["let_go", "load_column", "save_column"]
+__all__ = ["FITTING", "INSIDE", "let_go", "load_column", "save_column", "soundly"]
 
+FITTING: Final = "columns that fit each other"
+INSIDE: Final = "places inside the columns"
+"""What is missed where columns have other lengths, and where a number of one leads out of another."""
+
+Value = TypeVar("Value")
 Number = TypeVar("Number", np.uint32, np.uint16, np.int32, np.int64, np.float32, np.bool_)
 
 
@@ -47,3 +54,17 @@ def let_go(mapped: NDArray[Any]) -> None:
         held = held.base
     if isinstance(held, mmap.mmap):
         held.madvise(mmap.MADV_DONTNEED)
+
+
+def soundly(folder: Path, wanted: str, function: Callable[..., Value], *given: Any) -> Value:
+    """What a function of the compiled part gives, or one of its structures.
+
+    Raises
+    ------
+    IndexCorrupt
+        When it finds a column damaged; names the folder and what is ``wanted`` of it.
+    """
+    try:
+        return function(*given)
+    except Damaged as error:
+        raise IndexCorrupt(folder, wanted, str(error)) from error

@@ -23,8 +23,7 @@ import numpy as np
 
 from kbsearch import native, structures
 from kbsearch.bm25 import BM25_B, BM25_K1, STREAMS, Stream, idf, term_id
-from kbsearch.columns import load_column, save_column
-from kbsearch.errors import IndexCorrupt
+from kbsearch.columns import FITTING, INSIDE, load_column, save_column, soundly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -161,10 +160,7 @@ class LexicalIndex:
     def __init__(self, folder: Path, tokens: TokenIndex, delta: LexicalDelta | None = None) -> None:
         self._folder, self._tokens, self._delta = folder, tokens, delta
         columns: dict[str, NDArray[Any]] = {name: load_column(folder / f"{name}.npy", np.uint32) for name in _COLUMNS}
-        try:
-            self._open = structures.Postings(columns, tokens.opened[0].n_rows)
-        except structures.Damaged as error:
-            raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
+        self._open = soundly(folder, FITTING, structures.Postings, columns, tokens.opened[0].n_rows)
         self.rows: int = self._open.n_rows
         self._served: NDArray[np.bool_] | None = None
         parts = [self._open]
@@ -221,7 +217,8 @@ class LexicalIndex:
 
     def _frequencies(self, ids: Sequence[int]) -> list[int]:
         """In how many rows each term stands."""
-        own: list[int] = self._sound(native.frequencies, self._open, np.array(ids, np.uint32)).tolist()
+        held = soundly(self._folder, INSIDE, native.frequencies, self._open, np.array(ids, np.uint32))
+        own: list[int] = held.tolist()
         if self._delta is None:
             return own
         added, gone = self._delta.added._frequencies(ids), map(self._delta.removed_in, ids)  # noqa: SLF001 - one of us
@@ -302,13 +299,5 @@ class LexicalIndex:
         admitted: NDArray[np.bool_] | None,
     ) -> tuple[RowArray, NDArray[np.uint32]]:
         allowed = self._served if admitted is None else admitted
-        found: tuple[RowArray, NDArray[np.uint32]] = self._sound(
-            native.propose, self._lexicon, questions, [STREAMS.index(stream) for stream in streams], limits, allowed
-        )
-        return found
-
-    def _sound(self, function: Callable[..., Any], *given: Any) -> Any:
-        try:
-            return function(*given)
-        except structures.Damaged as error:
-            raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
+        numbers = [STREAMS.index(stream) for stream in streams]
+        return soundly(self._folder, INSIDE, native.propose, self._lexicon, questions, numbers, limits, allowed)

@@ -29,7 +29,7 @@ import numpy as np
 
 from kbsearch import native, structures
 from kbsearch.arrays import map_sound_array
-from kbsearch.columns import load_column, save_column
+from kbsearch.columns import FITTING, INSIDE, load_column, save_column, soundly
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -208,12 +208,8 @@ class QuoteIndex:
                 wanted = f"int8 codes of {dimension} numbers"
                 raise IndexCorrupt(folder / "codes.npy", wanted, f"{codes.dtype} of shape {codes.shape}")
             vectors = np.asarray(codes), load_column(folder / "scales.npy", np.float32, len(codes))
-        try:
-            self._open = structures.Quotes(
-                load_column(folder / "units.npy", np.uint16), load_column(folder / "rows.npy", np.uint32), vectors
-            )
-        except structures.Damaged as error:
-            raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
+        units, of_rows = load_column(folder / "units.npy", np.uint16), load_column(folder / "rows.npy", np.uint32)
+        self._open = soundly(folder, FITTING, structures.Quotes, units, of_rows, vectors)
         if self._open.n_rows != rows:
             raise IndexCorrupt(folder, f"the units of {rows} rows", f"those of {self._open.n_rows}")
 
@@ -276,10 +272,8 @@ class QuoteIndex:
     ) -> list[Quotation]:
         rows = np.array([row - first for rows in articles for row in rows], dtype=np.int64)
         ends = np.cumsum([len(rows) for rows in articles], dtype=np.int64)
-        try:
-            found = native.quote_articles(tokens, self._open, asked, vector, rows, ends, how)
-        except structures.Damaged as error:
-            raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
+        given = tokens, self._open, asked, vector, rows, ends, how
+        found = soundly(self._folder, INSIDE, native.quote_articles, *given)
         quotes, spans, marks = (each.tolist() for each in found)
         return list(_quotations(quotes, spans, marks, first))
 

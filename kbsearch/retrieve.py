@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, zip_longest
@@ -22,8 +21,9 @@ import numpy as np
 from kbsearch import native, structures
 from kbsearch.beside import beside
 from kbsearch.bm25 import STREAMS
+from kbsearch.columns import INSIDE, soundly
 from kbsearch.courtesy import without_courtesy
-from kbsearch.errors import EncoderUnavailable, IndexCorrupt, IndexIncompatible
+from kbsearch.errors import EncoderUnavailable, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.laps import Laps
 from kbsearch.native import usable_cores
@@ -368,9 +368,8 @@ def judged(
         math.log1p(len(set(first.grams))), untitled,
     )  # fmt: skip
     scores = np.concatenate([pooled.words, pooled.grams, pooled.dense, overlap.cover.ravel(), overlap.reverse.ravel()])
-    with _damage_named(snapshot):
-        corpus = snapshot.parts.corpus
-        return native.judge(corpus, _ways(snapshot, query), asking, pooled.rows, scores, forests)
+    given = snapshot.parts.corpus, _ways(snapshot, query), asking, pooled.rows, scores, forests
+    return soundly(snapshot.generation.files.folder, INSIDE, native.judge, *given)
 
 
 def reasons_of(
@@ -434,18 +433,20 @@ def _by_words(
         return lambda: _NO_ROWS
     asked = [snapshot.asked(wording.words, wording.grams).terms for wording in query.wordings]
     propose = partial(snapshot.lexical.propose, asked, streams, pool, snapshot.admitted_rows(where, excluded))
-    if snapshot.parts.rows >= _LARGE and query.wordings[0].vector is not None:
-        return beside(_helpers(), propose)
-    found = propose()
-    return lambda: found
+    return beside(_helpers(snapshot) if query.wordings[0].vector is not None else None, propose)
+
+
+def _helpers(snapshot: Snapshot) -> ThreadPoolExecutor | None:
+    """Threads for what a question can do at once; None where a corpus is too small for that to be worth it."""
+    return _threads() if snapshot.parts.rows >= _LARGE else None
 
 
 @cache
-def _helpers() -> ThreadPoolExecutor:
+def _threads() -> ThreadPoolExecutor:
     """For what one question can do at once: a second core, where there is one, is idle most of the time."""
     from concurrent.futures import ThreadPoolExecutor
 
-    os.register_at_fork(after_in_child=_helpers.cache_clear)  # threads stay behind in the parent
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind in the parent
     return ThreadPoolExecutor(usable_cores(), thread_name_prefix="kbsearch-leg")
 
 
@@ -453,8 +454,8 @@ def _near(
     snapshot: Snapshot, wording: Wording, vector: FloatArray, pool: int, admitted: Restriction | None
 ) -> Iterator[RowArray]:
     """The nearest rows, and the nearest in the script that the question is not in, lest its own fills the pool."""
-    helpers = _helpers() if snapshot.parts.rows >= _LARGE else None
-    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, beside=helpers)
+    helpers = _helpers(snapshot)
+    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, helpers=helpers)
     foreign = parts[not wording.asks_japanese][0]
     if len(foreign) == 0 or len(parts[wording.asks_japanese][0]) == 0:
         yield from (rows for rows, _ in parts)
@@ -482,9 +483,9 @@ def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     """The distinct rows with the scores of all legs; of several wordings, a row has those that it matches best."""
     first = snapshot.asked(query.wordings[0].words, query.wordings[0].grams)
     parts = snapshot.parts
-    with _damage_named(snapshot):
-        corpus = parts.texts if query.wordings[0].vector is None else parts.corpus
-        found, scores = native.pool(corpus, _ways(snapshot, query), rows)
+    corpus = parts.texts if query.wordings[0].vector is None else parts.corpus
+    folder = snapshot.generation.files.folder
+    found, scores = soundly(folder, INSIDE, native.pool, corpus, _ways(snapshot, query), rows)
     n = len(found)
     return Candidates(
         found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], first.words_ceiling, first.grams_ceiling,
@@ -507,11 +508,3 @@ def _ways(snapshot: Snapshot, query: Query) -> list[structures.Way]:
 def _in_units(first: float, other: float) -> float:
     """By what BM25 of another wording is multiplied to be compared with that of the first; 0 where it cannot be."""
     return first / other if first > 0 and other > 0 else 0
-
-
-@contextmanager
-def _damage_named(snapshot: Snapshot) -> Iterator[None]:
-    try:
-        yield
-    except structures.Damaged as error:
-        raise IndexCorrupt(snapshot.generation.files.folder, "places inside the columns", str(error)) from error

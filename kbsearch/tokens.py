@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native, structures
-from kbsearch.bm25 import quantised_length, term_id
-from kbsearch.columns import let_go, load_column
+from kbsearch.bm25 import STREAMS, quantised_length, term_id
+from kbsearch.columns import FITTING, INSIDE, let_go, load_column, soundly
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TokenWriter:
         self._counts = (array("I"), array("I"))  # words and grams of each text
         self._terms: dict[str, tuple[str, str]] = {}  # of titles and headings, which come again and again
         self._recent: dict[str, tuple[str, str]] = {}  # of bodies, which most often do not
-        self._ids = {stream: _Ids(stream) for stream in ("words", "grams")}
+        self._ids = {stream: _Ids(stream) for stream in STREAMS}
         self._tokens = self._parts = 0
         self._totals = [0, 0]
 
@@ -117,7 +117,7 @@ class TokenWriter:
         grams: tuple[Sequence[str], Sequence[tuple[int, int]]],
     ) -> None:
         begin, distinct = self._tokens, []
-        for stream, counts, (terms, spans) in zip(("words", "grams"), self._counts, (words, grams), strict=True):
+        for stream, counts, (terms, spans) in zip(STREAMS, self._counts, (words, grams), strict=True):
             counts.append(len(terms))
             ids = list(map(self._ids[stream].__getitem__, terms))
             self._columns["ids"].append(ids)
@@ -208,10 +208,7 @@ class TokenIndex:
             name: load_column(folder / f"{name}.npy", dtype) for name, dtype in _COLUMNS.items()
         }
         totals = self._columns["totals"]
-        try:
-            self._open = structures.Tokens(self._columns)
-        except structures.Damaged as error:
-            raise IndexCorrupt(folder, "columns that fit each other", str(error)) from error
+        self._open = soundly(folder, FITTING, structures.Tokens, self._columns)
         if self._open.n_rows != rows or len(totals) != 2:  # noqa: PLR2004 - streams
             raise IndexCorrupt(folder, f"the terms of {rows} rows", f"those of {self._open.n_rows}")
         self._base_rows, self._delta = rows, delta
@@ -247,8 +244,7 @@ class TokenIndex:
             The share of the slot's distinct terms that the question holds; 0 for an empty slot.
         """
         own, added = self._split(rows)
-        found: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-        found = self._sound(native.describe, self._open, asked, own)
+        found = soundly(self._folder, INSIDE, native.describe, self._open, asked, own)
         if self._delta is None or not len(added):
             return found
         more = self._delta.added.describe(asked, added)
@@ -270,11 +266,13 @@ class TokenIndex:
 
     def _matches(self, asked: structures.Asked, rows: RowArray) -> list[list[Located]]:
         room = _PLACES_PER_ROW * len(rows)
-        found, ends = self._sound(native.matches, self._open, asked, rows, room)
+        found, ends = soundly(self._folder, INSIDE, native.matches, self._open, asked, rows, room)
         if len(found) >= room - 1:  # it was full; the last place may have been given up again as chance
             if len(rows) > 1:  # a giant passage takes no room of the others
                 return [self._matches(asked, row)[0] for row in rows[:, np.newaxis]]
-            found, ends = self._sound(native.matches, self._open, asked, rows, _MOST_PLACES_PER_ROW * len(rows))
+            found, ends = soundly(
+                self._folder, INSIDE, native.matches, self._open, asked, rows, _MOST_PLACES_PER_ROW * len(rows)
+            )
         places: list[Located] = found.tolist()
         starts = [0, *ends.tolist()]
         return [places[start:end] for start, end in pairwise(starts)]
@@ -325,12 +323,6 @@ class TokenIndex:
         if len(record) != size:
             raise IndexCorrupt(self._folder / f"{name}.npy", f"a record {place}", "none")
         return record
-
-    def _sound(self, call: Any, *values: Any) -> Any:
-        try:
-            return call(*values)
-        except structures.Damaged as error:
-            raise IndexCorrupt(self._folder, "places inside the columns", str(error)) from error
 
 
 class _GrowingColumn:

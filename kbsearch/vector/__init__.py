@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from kbsearch.beside import beside as begun
+from kbsearch.beside import beside
 from kbsearch.errors import IndexCorrupt
 from kbsearch.native import dots
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
@@ -256,12 +256,12 @@ class VectorIndex:
         where: Restriction | None = None,
         *,
         japanese: bool | None = None,
-        beside: Executor | None = None,
+        helpers: Executor | None = None,
     ) -> tuple[tuple[RowArray, FloatArray], tuple[RowArray, FloatArray]]:
         """As :meth:`search`, the best k of the passages that are not Japanese, and of those that are.
 
         A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script;
-        both at once, where there is an executor ``beside``.
+        both at once, where there are ``helpers``.
         """
         where = self._remaining if where is None else where
         allowed = (None, None) if where is None else where.parts
@@ -269,7 +269,7 @@ class VectorIndex:
             partial(part.search, query, k, may, thorough=japanese in {None, bool(script)})
             for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
         )
-        later = begun(beside, second)
+        later = beside(helpers, second)
         other, own = first(), later()
         if self._delta is None:
             return other, own
