@@ -201,6 +201,17 @@ KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float
                             float *spread);
 KB_HIDDEN void kb_sort(uint64_t *keys, int64_t n, uint64_t *scratch);
 
+/* Where a text's words begin, its grams begin, and it ends. */
+static inline int kb_region(const kb_tokens *tokens, uint32_t number, int64_t *first, int64_t *middle,
+                            int64_t *last) {
+    if (number >= tokens->n_texts) return KB_CORRUPT;
+    const kb_text *text = tokens->texts + number;
+    *first = (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
+    if (*first < 0 || *first > tokens->n_tokens) return KB_CORRUPT;
+    *middle = *first + text->counts[0], *last = *middle + text->counts[1];
+    return *last <= tokens->n_tokens ? 0 : KB_CORRUPT;
+}
+
 /* A key that sorts by value descending, then by place ascending. No NaN. */
 static inline uint64_t kb_key(float value, uint32_t place) {
     uint32_t bits;

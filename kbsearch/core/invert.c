@@ -55,26 +55,22 @@ static void bag_clear(kb_bag *bag) {
 /* The terms of a row with their frequencies, weights included. */
 static int bag_fill(kb_bag *bag, const kb_tokens *tokens, const kb_row *row) {
     if (row->parts > row->parts_end || row->parts_end > tokens->n_parts) return KB_CORRUPT;
-    int64_t many = 0;
+    int64_t many = 0, first, middle, last;
     for (uint32_t part = row->parts; part < row->parts_end; part++) {
-        if (tokens->parts[part].text >= tokens->n_texts) return KB_CORRUPT;
+        if (kb_region(tokens, tokens->parts[part].text, &first, &middle, &last)) return KB_CORRUPT;
         const kb_text *text = tokens->texts + tokens->parts[part].text;
-        many += (int64_t)text->distinct[0] + text->distinct[1];
-        int64_t first = (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
-        if (first < 0 || first + text->counts[0] + text->counts[1] > tokens->n_tokens) return KB_CORRUPT;
         if (text->distinct[0] > text->counts[0] || text->distinct[1] > text->counts[1]) return KB_CORRUPT;
+        many += (int64_t)text->distinct[0] + text->distinct[1];
     }
     bag_clear(bag);
     int failed = bag_open(bag, many + 1);
     if (failed) return failed;
     for (uint32_t part = row->parts; part < row->parts_end; part++) {
-        const kb_text *text = tokens->texts + tokens->parts[part].text;
-        const uint32_t *ids = tokens->ids + (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
-        for (int stream = 0; stream < 2; ids += text->counts[stream++])
-            for (uint32_t i = 0; i < text->counts[stream]; i++) {
-                if (bag->count >= many + 1) return KB_CORRUPT; /* the file says that there are fewer */
-                bag_add(bag, ids[i], tokens->parts[part].weight, stream);
-            }
+        if (kb_region(tokens, tokens->parts[part].text, &first, &middle, &last)) return KB_CORRUPT;
+        for (int64_t token = first; token < last; token++) {
+            if (bag->count >= many + 1) return KB_CORRUPT; /* the file says that there are fewer */
+            bag_add(bag, tokens->ids[token], tokens->parts[part].weight, token >= middle);
+        }
     }
     return 0;
 }

@@ -84,16 +84,6 @@ static int64_t find_terms(const kb_tokens *tokens, const kb_lookup *lookup, cons
     return at;
 }
 
-/* Where a text's words begin, its grams begin, and it ends. */
-static int region(const kb_tokens *tokens, uint32_t number, int64_t *first, int64_t *middle, int64_t *last) {
-    if (number >= tokens->n_texts) return KB_CORRUPT;
-    const kb_text *text = tokens->texts + number;
-    *first = (int64_t)((uint64_t)text->begin_high << 32 | text->begin_low);
-    if (*first < 0 || *first > tokens->n_tokens) return KB_CORRUPT;
-    *middle = *first + text->counts[0], *last = *middle + text->counts[1];
-    return *last <= tokens->n_tokens ? 0 : KB_CORRUPT;
-}
-
 /* Rows lie all over a file, and each leads to others: what rows further on will need is asked for now.
  * Inlined always: a function without any effect but this one is taken out by GCC. */
 __attribute__((always_inline)) static inline void fetch_ahead(const kb_tokens *tokens, const int64_t *rows, int64_t n, int64_t at) {
@@ -116,7 +106,7 @@ __attribute__((always_inline)) static inline void fetch_ahead(const kb_tokens *t
                 continue;
             }
             int64_t first, middle, last;
-            if (region(tokens, text, &first, &middle, &last)) continue;
+            if (kb_region(tokens, text, &first, &middle, &last)) continue;
             last = last < first + 512 ? last : first + 512;
             for (int64_t id = first; id < last; id += 16) __builtin_prefetch(tokens->ids + id);
         }
@@ -146,7 +136,7 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
         if (here->parts > here->parts_end || here->parts_end > tokens->n_parts) { failed = KB_CORRUPT; break; }
         int32_t found = 0;
         for (const kb_piece *part = tokens->parts + here->parts; part < tokens->parts + here->parts_end; part++) {
-            if ((failed = region(tokens, part->text, &first, &middle, &last))) break;
+            if ((failed = kb_region(tokens, part->text, &first, &middle, &last))) break;
             uint32_t weight = part->weight;
             if (!weight) continue; /* no writer writes one: a term would be touched again and again */
             while (first < last) {
@@ -174,7 +164,7 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
             uint32_t text = here->slots[slot];
             int32_t shared[2] = {0, 0};
             double mass[2] = {0, 0};
-            if ((failed = region(tokens, text, &first, &middle, &last))) break;
+            if ((failed = kb_region(tokens, text, &first, &middle, &last))) break;
             found = 0;
             while (first < last) {
                 first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
@@ -224,7 +214,7 @@ int64_t kb_matches(const kb_tokens *tokens, const kb_question *question, const i
         int64_t begin = count, words = count, word = count, run = 0, first, middle, last, many;
         int32_t run_end = 0;
         if (rows[r] < 0 || rows[r] >= tokens->n_rows) { failed = KB_CORRUPT; break; }
-        if ((failed = region(tokens, tokens->rows[rows[r]].body, &first, &middle, &last))) break;
+        if ((failed = kb_region(tokens, tokens->rows[rows[r]].body, &first, &middle, &last))) break;
         while (first < last && count < room) {
             first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
             for (int64_t k = 0; k < many && count < room; k++) {
