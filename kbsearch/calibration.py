@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from kbsearch.bm25 import BM25_B, BM25_K1, quantised_length, term_id
+from kbsearch.bm25 import BM25_B, BM25_K1, STREAMS, quantised_length, term_id
 from kbsearch.confidence import CHOICES, Calibration
 from kbsearch.embed import text_key
 from kbsearch.measures import expected_calibration_error, reliability
@@ -185,9 +185,7 @@ class _Bench:
         self._weights: dict[_Field, int] = {
             "title": weights.title, "heading": weights.heading, "alias": weights.alias
         }  # fmt: skip
-        self._mean_length: dict[Stream, float] = dict(
-            zip(("words", "grams"), snapshot.tokens.mean_lengths, strict=True)
-        )
+        self._mean_length: dict[Stream, float] = dict(zip(STREAMS, snapshot.tokens.mean_lengths, strict=True))
 
     def _rows_of(self, article: int) -> range:
         """Numbers of the rows of an article, which stand one behind the other."""

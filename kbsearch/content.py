@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.excerpts import JOINT, excerpt
-from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, name_section
+from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, iso_day, name_section
 from kbsearch.scope import SCOPES, or_everyone, scope_terms
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _write_article(
             number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
             article.category, _json(article.tags), _json(article.aliases),
             *(_json(getattr(article, field)) for field in SCOPES), article.status,
-            _iso(article.valid_from), _iso(article.valid_until), _iso(article.updated), _iso(article.review_by),
+            *map(iso_day, (article.valid_from, article.valid_until, article.updated, article.review_by)),
             article.translation_of, _json(article.meta), cost_of(article.title),
             len(shown), cost_of(shown),
         ),
@@ -605,10 +605,6 @@ def _is_text(value: str) -> bool:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _iso(day: dt.date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 def _date(value: object) -> dt.date | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from kbsearch.bm25 import STREAMS
 from kbsearch.columns import load_column, save_column
 from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
@@ -51,8 +52,6 @@ FEWEST_PASSAGES: Final = 1_000
 
 MOST_CHANGED: Final = 0.05
 """Share of the base's files, and of its passages, above which it is written anew."""
-
-_STREAMS: Final = ("words", "grams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +141,10 @@ class Plan:
         written = Written(articles, rows, self._groups(articles), amended)
         touched = {path: digests[path] for path in self.touched}
         write_texts(files, written, touched, warnings, record, cost_of)
-        gone = self._write_removed(files, removed, base["passages"])
-        others = self._tokens(base["passages"]).totals
-        beside = base["passages"] - gone["passages"], (others[0] - gone["words"], others[1] - gone["grams"])
+        tokens = TokenIndex(self.published.files_of_base.tokens, base["passages"])
+        gone = self._write_removed(files, removed, tokens)
+        words, grams = tokens.totals
+        beside = base["passages"] - gone["passages"], (words - gone["words"], grams - gone["grams"])
         write_terms(files, written, weights, tell, beside)
         dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
         self._write_related(files, written, cost_of)
@@ -174,18 +174,16 @@ class Plan:
         groups = load_column(of_base.group_column, np.int32, len(self.base))
         write_related(files.related, titled, cost_of, (of_base.related, groups))
 
-    def _tokens(self, base_rows: int) -> TokenIndex:
-        """Of the base."""
-        return TokenIndex(self.published.files_of_base.tokens, base_rows)
+    def _write_removed(self, files: Files, removed: Sequence[int], tokens: TokenIndex) -> dict[str, int]:
+        """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them.
 
-    def _write_removed(self, files: Files, removed: Sequence[int], base_rows: int) -> dict[str, int]:
-        """What the terms of the removed rows amounted to, so that frequencies and lengths are those without them."""
-        tokens = self._tokens(base_rows)
+        ``tokens`` are those of the base.
+        """
         rows = [row for row, _ in self.content.rows_of(removed)]
         frequencies: Counter[int] = Counter()
-        lengths = dict.fromkeys(_STREAMS, 0)
+        lengths: dict[str, int] = dict.fromkeys(STREAMS, 0)
         for row in rows:
-            for stream in _STREAMS:
+            for stream in STREAMS:
                 counts = tokens.counts(row, stream)
                 frequencies.update(counts.keys())
                 lengths[stream] += sum(counts.values())

@@ -44,17 +44,18 @@ def present(
     passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
     laps.end("fetch")
     numbers = [article.number for article in articles]
-    quotations = _quotations(snapshot, query, numbers, quoted, snippet_chars)
     heads, in_japanese = snapshot.content.heads_of(numbers), snapshot.is_japanese[numbers].tolist()
-    more = snapshot.parts.related[numbers, -2:].tolist() if numbers else []
+    quotations = _quotations(snapshot, query, in_japanese, quoted, snippet_chars)
+    related = snapshot.parts.related[numbers, -2:].tolist()
+    shown = zip(articles, quotations, quoted, in_japanese, related, strict=True)
     hits = []
-    for number, (article, quotation) in enumerate(zip(articles, quotations, strict=True), start=1):
+    for number, (article, quotation, rows, is_japanese, more) in enumerate(shown, start=1):
         ranked = article.rows[0]
         best = passages[quotation.row if quotation.spans else ranked.row]
-        texts = {row: passages[row].text for row in quoted[number - 1]}
-        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=in_japanese[number - 1])
+        texts = {row: passages[row].text for row in rows}
+        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
         head = heads[article.number]
-        sizes = level_sizes(head, more[number - 1], best.section_size, _size_of(snippet, quotation))
+        sizes = level_sizes(head, more, best.section_size, _size_of(snippet, quotation))
         hits.append(
             Hit(
                 number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
@@ -74,8 +75,9 @@ def quote_rows(
 
     ``whole``: rather another sentence than a part of the best one.
     """
-    quotation = _quotations(snapshot, query, [number], [list(rows)], limit, whole=whole)[0]
-    snippet = make_snippet(quotation, rows, limit, is_japanese=bool(snapshot.is_japanese[number]))
+    is_japanese = bool(snapshot.is_japanese[number])
+    quotation = _quotations(snapshot, query, [is_japanese], [list(rows)], limit, whole=whole)[0]
+    snippet = make_snippet(quotation, rows, limit, is_japanese=is_japanese)
     return snippet, _size_of(snippet, quotation)
 
 
@@ -95,7 +97,7 @@ def _size_of(snippet: Snippet, quotation: Quotation) -> tuple[int, int]:
 def _quotations(
     snapshot: Snapshot,
     query: Query,
-    numbers: Sequence[int],
+    in_japanese: Sequence[bool],
     rows: Sequence[Sequence[int]],
     limit: int,
     *,
@@ -105,16 +107,15 @@ def _quotations(
     asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
     wants = wants_number(query.text), wants_rule(query.text)
     found: dict[int, Quotation] = {}
-    languages = snapshot.is_japanese[list(numbers)].tolist() if numbers else []
-    for is_japanese in dict.fromkeys(languages):
-        places = [place for place, language in enumerate(languages) if language == is_japanese]
+    for is_japanese in dict.fromkeys(in_japanese):
+        places = [place for place, own in enumerate(in_japanese) if own == is_japanese]
         some = [rows[place] for place in places]
         sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
         quotations = snapshot.quotes.quote(
             snapshot.tokens.opened, asked, vector, some, limit, sizes, wants, whole=whole
         )
         found.update(zip(places, quotations, strict=True))
-    return [found[place] for place in range(len(numbers))]
+    return [found[place] for place in range(len(in_japanese))]
 
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:

@@ -266,8 +266,7 @@ class KnowledgeBase:
         prefer, day = parse_languages(prefer_lang), parse_day(as_of) or today()
         snapshot, unwanted = self.snapshot, frozenset(without)
         with _TURNS, snapshot.generation.blamed():
-            names = snapshot.article_ids if unwanted else ()
-            hidden = tuple(number for number, name in enumerate(names) if name in unwanted)
+            hidden = tuple(sorted(snapshot.numbers[name] for name in unwanted if name in snapshot.numbers))
             query = prepare(snapshot, question, mode)
             choice = _choice(snapshot, prefer, where, query, day, hidden) if versions == "one" else None
             ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, hidden, day=day, choice=choice)

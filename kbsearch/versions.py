@@ -160,13 +160,10 @@ class Choice:
             By which versions of one article are compared with each other, by place.
         """
         first: dict[int, int] = {}  # of each group
-        if k <= 0:
-            return []
         for group, place in zip(self.group[numbers[places]].tolist(), places.tolist(), strict=True):
-            if group not in first:
-                first[group] = place
-                if len(first) == k:
-                    break
+            if len(first) >= k:
+                break
+            first.setdefault(group, place)
         return [self._choose(numbers, place, merits) for place in first.values()]
 
     def _choose(self, numbers: RowArray, ranked_at: int, merits: FloatArray) -> Chosen:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kbsearch import native, structures
+from kbsearch import native
+from kbsearch.structures import F32, I32, Address, Damaged, Long, address, place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +28,7 @@ VERSION: Final = 1
 BLOCK_BYTES: Final = 18
 BLOCK_WEIGHTS: Final = 32
 NO_LIMIT: Final = 1 << 62
-
-_Address = ctypes.c_void_p
-_Long = ctypes.c_int64
+_U64: Final = np.dtype(np.uint64)
 
 
 class Pieces(ctypes.Structure):
@@ -46,11 +45,11 @@ class Pieces(ctypes.Structure):
     """
 
     _fields_ = (
-        ("edges", _Address), ("scores", _Address), ("size", _Long), ("pieces", _Long), ("unknown", ctypes.c_double)
+        ("edges", Address), ("scores", Address), ("size", Long), ("pieces", Long), ("unknown", ctypes.c_double)
     )  # fmt: skip
 
     def __init__(self, edges: NDArray[np.uint64], scores: FloatArray, unknown: float) -> None:
-        super().__init__(_data(edges, np.uint64), _data(scores, np.float32), len(edges), len(scores), unknown)
+        super().__init__(address(edges, _U64), address(scores, F32), len(edges), len(scores), unknown)
         self._arrays = edges, scores
 
     def segment(self, text: str, limit: int = NO_LIMIT) -> NDArray[np.int32]:
@@ -61,8 +60,8 @@ class Pieces(ctypes.Structure):
         n = len(text)
         best, back, ids = np.empty(n + 1), np.empty(2 * n + 2, np.int32), np.empty(n, np.int32)
         count = _library().kb_segment(
-            self, text.encode("utf-32-le", "surrogatepass"), n, limit, best.ctypes.data, back.ctypes.data,
-            ids.ctypes.data,
+            self, text.encode("utf-32-le", "surrogatepass"), n, limit, place(best), place(back),
+            place(ids),
         )  # fmt: skip
         return ids[:count]
 
@@ -83,8 +82,8 @@ class Rows(ctypes.Structure):
     """
 
     _fields_ = (
-        ("table", _Address), ("places", _Address), ("weight", _Address), ("bias", _Address),
-        ("height", _Long), ("blocks", _Long), ("epsilon", ctypes.c_float),
+        ("table", Address), ("places", Address), ("weight", Address), ("bias", Address),
+        ("height", Long), ("blocks", Long), ("epsilon", ctypes.c_float),
     )  # fmt: skip
 
     def __init__(self, table: NDArray[Any], places: FloatArray, norm: FloatArray, epsilon: float) -> None:
@@ -92,9 +91,9 @@ class Rows(ctypes.Structure):
         self.width, self.longest = BLOCK_WEIGHTS * blocks, len(places)
         if table.itemsize != BLOCK_BYTES or places.shape[1:] != (self.width,) or norm.shape != (2, self.width):
             raise ValueError(f"embeddings of {table.shape}, {places.shape} and {norm.shape}")
-        words, norms = _data(table, table.dtype), _data(norm, np.float32)
+        words, norms = address(table, table.dtype), address(norm, F32)
         bias = norms + norm.strides[0]
-        super().__init__(words, _data(places, np.float32), norms, bias, height, blocks, epsilon)
+        super().__init__(words, address(places, F32), norms, bias, height, blocks, epsilon)
         self._arrays = table, places, norm
 
     def embed(self, ids: NDArray[np.int32]) -> FloatArray:
@@ -102,29 +101,22 @@ class Rows(ctypes.Structure):
 
         Raises
         ------
-        structures.Damaged
+        Damaged
             An id is none of the table's.
         """
         n = len(ids)
         if n > self.longest:
             raise AssertionError(f"{n} tokens, and places for {self.longest}")
         rows, squares = np.empty((n, self.width), np.float32), np.empty(self.width, np.float32)
-        if _library().kb_embed(self, _data(ids, np.int32), n, squares.ctypes.data, rows.ctypes.data):
-            raise structures.Damaged("a token that the table of words does not have")
+        if _library().kb_embed(self, address(ids, I32), n, place(squares), place(rows)):
+            raise Damaged("a token that the table of words does not have")
         return rows
-
-
-def _data(array: NDArray[Any], dtype: Any) -> int:
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise AssertionError(f"a contiguous array of {dtype}, not of {array.dtype}")
-    address: int = array.ctypes.data
-    return address
 
 
 @cache
 def _library() -> ctypes.CDLL:
     library = native.opened("kb_embed_version", VERSION)
-    library.kb_segment.argtypes = (ctypes.POINTER(Pieces), ctypes.c_char_p, _Long, _Long, *(_Address,) * 3)
-    library.kb_segment.restype = _Long
-    library.kb_embed.argtypes = (ctypes.POINTER(Rows), _Address, _Long, _Address, _Address)
+    library.kb_segment.argtypes = (ctypes.POINTER(Pieces), ctypes.c_char_p, Long, Long, *(Address,) * 3)
+    library.kb_segment.restype = Long
+    library.kb_embed.argtypes = (ctypes.POINTER(Rows), Address, Long, Address, Address)
     return library
