@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,14 +15,21 @@ import numpy as np
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["column_of", "outcome_of"]
+__all__ = ["column_of", "tell_outcomes"]
 
 SECONDS: Final = 10
 
 
-def outcome_of(read: Callable[[], str], file: Path, content: bytes, expected: str) -> str:
+def tell_outcomes(read: Callable[[], str], files: Iterable[Path], contents: Callable[[Path], Iterable[bytes]]) -> None:
+    """Print, by the name of each file, what becomes of reading with each of the damaged contents of it."""
+    expected = read()
+    told = {file.stem: [_outcome_of(read, file, content, expected) for content in contents(file)] for file in files}
+    sys.stdout.write(json.dumps(told))
+
+
+def _outcome_of(read: Callable[[], str], file: Path, content: bytes, expected: str) -> str:
     """What becomes of reading when one file is another; ``expected`` is what is read of the sound one."""
     sound = file.read_bytes()
     file.unlink()  # who has it mapped keeps it

@@ -19,7 +19,10 @@ from kbsearch.tokens import TokenIndex, TokenWriter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["NOTHING", "Row", "Span", "Text", "ask", "opened", "write"]
+    from kbsearch import rows
+    from kbsearch.model import Article, Weights
+
+__all__ = ["NOTHING", "Row", "Span", "Text", "ask", "opened", "parts_of", "write"]
 
 Span = tuple[int, int]
 
@@ -72,6 +75,16 @@ class Row:
     def held(self, stream: str) -> Counter[str]:
         """How often it holds each term, weights included."""
         return Counter(term for text, weight in self.parts for term in text.terms(stream) * weight)
+
+
+def parts_of(row: rows.Row, articles: Sequence[Article], weights: Weights) -> list[tuple[str, int]]:
+    """The texts of a row of a build, each with how often its terms count."""
+    passage = row.passage
+    if row.alias:
+        return [(row.alias, weights.alias), (passage.title, 1)]
+    headings = [(heading, weights.heading) for heading in passage.headings]
+    aliases = [(alias, weights.alias) for alias in articles[row.article].aliases]
+    return [(passage.title, weights.title), *headings, *aliases, (passage.text, weights.body)]
 
 
 def write(folder: Path, rows: Sequence[Row]) -> list[tuple[str, str]]:

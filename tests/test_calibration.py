@@ -15,6 +15,7 @@ import pytest
 from conftest import FAKE, FakeEncoder, write_articles
 from hypothesis import given
 from hypothesis import strategies as st
+from terms import parts_of
 
 from kbsearch import embed
 from kbsearch.bm25 import quantised_length
@@ -245,17 +246,9 @@ def served(*texts: str) -> tuple[list[Article], list[Row]]:
 
 def terms_of(articles: list[Article], rows: list[Row]) -> list[dict[str, list[str]]]:
     """The words and grams of each row, as often as they count."""
-    weights = Weights()
 
     def of(row: Row) -> dict[str, list[str]]:
-        passage = row.passage
-        if row.alias:
-            parts = [(row.alias, weights.alias), (passage.title, 1)]
-        else:
-            parts = [(passage.title, weights.title), *((heading, weights.heading) for heading in passage.headings)]
-            parts += [(alias, weights.alias) for alias in articles[row.article].aliases]
-            parts.append((passage.text, weights.body))
-        read = [analyse(text) for text, weight in parts for _ in range(weight)]
+        read = [analyse(text) for text, weight in parts_of(row, articles, Weights()) for _ in range(weight)]
         return {
             "words": [term for found in read for term in found.words.terms],
             "grams": [term for found in read for term in found.grams.terms],

@@ -12,12 +12,13 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
-from damage import column_of, outcome_of
+from damage import column_of, tell_outcomes
 from legs import every_score, found, leg_of, row_of
 from oracles import best_sums, postings_of
 from terms import Row, Text, opened
@@ -220,20 +221,11 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
     return [*found_, *(column_of(np.full_like(column, odd)) for odd in (0, 1, 2**31, 2**32 - 1))]
 
 
-def _try_all(kind: str, folder: Path) -> None:
-    tokens = TokenIndex(folder / "tokens", len(SHELF))
-    expected = _read(folder, tokens)
-    told = {
-        file.stem: [
-            outcome_of(lambda: _read(folder, tokens), file, content, expected) for content in _damaged(kind, file)
-        ]
-        for file in sorted((folder / "lexical").iterdir())
-    }
-    sys.stdout.write(json.dumps(told))
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        leg_of(Path(sys.argv[2]), SHELF)
+    kind_, folder_ = sys.argv[1], Path(sys.argv[2])
+    if kind_ == "write":
+        leg_of(folder_, SHELF)
     else:
-        _try_all(sys.argv[1], Path(sys.argv[2]))
+        tokens_ = TokenIndex(folder_ / "tokens", len(SHELF))
+        files_ = sorted((folder_ / "lexical").iterdir())
+        tell_outcomes(partial(_read, folder_, tokens_), files_, partial(_damaged, kind_))

@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
-from damage import column_of, outcome_of
+from damage import column_of, tell_outcomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Chosen, Page, choose, cut_sentence, marks_of
@@ -802,18 +803,7 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
     return [*found, *(column_of(np.full_like(column, odd)) for odd in (0, 1, 127))]
 
 
-def _try_all(kind: str, folder: Path) -> None:
-    def read() -> str:
-        return repr(quotations(folder))
-
-    expected = read()
-    told = {
-        file.stem: [outcome_of(read, file, content, expected) for content in _damaged(kind, file)]
-        for file in sorted(folder.iterdir())
-        if file.stem != "keys"  # only a build reads them
-    }
-    sys.stdout.write(json.dumps(told))
-
-
 if __name__ == "__main__":
-    _try_all(sys.argv[1], Path(sys.argv[2]))
+    kind_, folder_ = sys.argv[1], Path(sys.argv[2])
+    files_ = [file for file in sorted(folder_.iterdir()) if file.stem != "keys"]  # only a build reads those
+    tell_outcomes(lambda: repr(quotations(folder_)), files_, partial(_damaged, kind_))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import ARTICLES
+from terms import parts_of
 
 from kbsearch import tokens as tokens_module
 from kbsearch import wordlist, writing
@@ -65,15 +66,9 @@ def terms_written(folder: Path, of: Written) -> dict[str, bytes]:
 
 def plain_terms(articles: list[Article], row: Row) -> tuple[list[str], list[str]]:
     """The words and grams of the parts of a row."""
-    passage = row.passage
-    if row.alias:
-        parts = [(row.alias, WEIGHTS.alias), (passage.title, 1)]
-    else:
-        parts = [(passage.title, WEIGHTS.title), *((heading, WEIGHTS.heading) for heading in passage.headings)]
-        parts += [(alias, WEIGHTS.alias) for alias in articles[row.article].aliases] + [(passage.text, WEIGHTS.body)]
-    read = [(analyse(text), weight) for text, weight in parts]
-    words = [term for found, weight in read if weight for term in found.words.terms]
-    return words, [term for found, weight in read if weight for term in found.grams.terms]
+    read = [analyse(text) for text, weight in parts_of(row, articles, WEIGHTS) if weight]
+    words = [term for found in read for term in found.words.terms]
+    return words, [term for found in read for term in found.grams.terms]
 
 
 def plain_counts(articles: list[Article], rows: Iterable[Row]) -> dict[str, Counter[str]]:

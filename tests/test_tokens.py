@@ -16,12 +16,13 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
-from damage import column_of, outcome_of
+from damage import column_of, tell_outcomes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
@@ -657,17 +658,9 @@ def _damaged(kind: str, file: Path) -> list[bytes]:
     return [*found, *(column_of(np.full_like(column, odd)) for odd in every_odd)]
 
 
-def _try_all(kind: str, folder: Path) -> None:
-    expected = _read(folder)
-    told = {
-        file.stem: [outcome_of(lambda: _read(folder), file, content, expected) for content in _damaged(kind, file)]
-        for file in sorted(folder.iterdir())
-    }
-    sys.stdout.write(json.dumps(told))
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        write(Path(sys.argv[2]), SHELF)
+    kind_, folder_ = sys.argv[1], Path(sys.argv[2])
+    if kind_ == "write":
+        write(folder_, SHELF)
     else:
-        _try_all(sys.argv[1], Path(sys.argv[2]))
+        tell_outcomes(partial(_read, folder_), sorted(folder_.iterdir()), partial(_damaged, kind_))
