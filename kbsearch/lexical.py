@@ -17,6 +17,7 @@ ranking.
 from __future__ import annotations
 
 from collections import Counter
+from operator import mul
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -169,7 +170,8 @@ class LexicalIndex:
             self.rows += delta.added.rows - int(np.count_nonzero(delta.removed))
             self._served = np.concatenate([~delta.removed, np.ones(delta.added.rows, np.bool_)])
         self._lexicon = structures.Lexicon(parts)
-        self._terms: dict[tuple[Stream, str], _Known] = {}  # most terms of a question come again in others
+        # Most terms of a question come again in others.
+        self._terms: dict[Stream, dict[str, _Known]] = {stream: {} for stream in STREAMS}
 
     def asked(self, words: Sequence[str], grams: Sequence[str]) -> Asked:
         """The terms of a question as they are looked for; a repeated one counts as often.
@@ -182,18 +184,21 @@ class LexicalIndex:
         flags: list[int] = []
         ceilings: list[float] = []
         for stream, terms, gram in zip(STREAMS, (words, grams), (0, structures.GRAM), strict=True):
-            counts = Counter(terms)
-            known = self._known(stream, counts)
+            known = self._known(stream, terms)
+            counts: Mapping[str, int] = dict.fromkeys(terms, 1)
+            if len(counts) < len(terms):
+                counts = Counter(terms)
             if len(counts) > MAX_TERMS:
                 held = [term for term in counts if known[term].n]
                 chosen = set(sorted(held, key=lambda term: (known[term].n, term))[:MAX_TERMS])
-                counts = Counter({term: count if term in chosen else 0 for term, count in counts.items()})
+                counts = {term: count if term in chosen else 0 for term, count in counts.items()}
             some = [known[term] for term in counts]
+            own = [term.idf for term in some]
             ids += [term.id for term in some]
-            idfs += [term.idf for term in some]
+            idfs += own
             boosts += counts.values()
             flags += [gram | structures.ASCII if term.isascii() else gram for term in counts]
-            ceilings.append(sum(count * term.idf for count, term in zip(counts.values(), some, strict=True)))
+            ceilings.append(sum(map(mul, counts.values(), own)))
         terms_asked = structures.Asked(
             np.array(ids, np.uint32), np.array(idfs, np.float32), np.array(boosts, np.float32),
             np.array(flags, np.uint8), self._tokens.mean_lengths, BM25_K1, BM25_B,
@@ -205,15 +210,15 @@ class LexicalIndex:
         return self._known(stream, [term])[term].idf
 
     def _known(self, stream: Stream, terms: Collection[str]) -> Mapping[str, _Known]:
-        found = {term: known for term in terms if (known := self._terms.get((stream, term))) is not None}
-        missing = [term for term in terms if term not in found]
+        known = self._terms[stream]
+        missing = [term for term in dict.fromkeys(terms) if term not in known]
         if missing:
-            if len(self._terms) > _MOST_KNOWN:
-                self._terms.clear()
+            if len(known) > _MOST_KNOWN:  # another one: who reads in the old one goes on
+                known = self._terms[stream] = {term: known[term] for term in terms if term in known}
             ids = [term_id(stream, term) for term in missing]
             for term, number, n in zip(missing, ids, self._frequencies(ids), strict=True):
-                found[term] = self._terms[stream, term] = _Known(number, n, idf(self.rows, n))
-        return found
+                known[term] = _Known(number, n, idf(self.rows, n))
+        return known
 
     def _frequencies(self, ids: Sequence[int]) -> list[int]:
         """In how many rows each term stands."""

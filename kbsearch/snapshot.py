@@ -69,6 +69,7 @@ class Snapshot:
         self._memory = _Memory(1024)
         self._questions = _Memory(64)
         self._pieces: dict[str, int] = {}
+        self.sound: set[Hashable] = set()  # for :func:`kbsearch.wording.mend`
         self._articles = _Memory(32)
         self._masks = _Memory(64)  # a bool for each row: a thousand of them would be a gigabyte at a million rows
 

@@ -31,7 +31,7 @@ import Stemmer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sudachipy import Dictionary, Tokenizer
+    from sudachipy import Dictionary, MorphemeList, Tokenizer
     from sudachipy import Morpheme as SudachiMorpheme
 
 __all__ = [
@@ -74,6 +74,7 @@ _INVISIBLE = re.compile(
 _LONG_MARK_LOOKALIKES = re.compile("(?<=[\u30a1-\u30fa])[―−─](?=[\u30a1-\u30fa]|\\b|$)")
 _LOOKALIKES = str.maketrans("’ʼ＇゛゜", "'''\u3099\u309a")  # か゛, with a voicing mark that stands alone, is が
 
+_REMEMBERED, _REMEMBERED_CHARS = 32, 256
 _SUDACHI_CHARS = 8_000  # SudachiPy refuses an input of more than 49,149 bytes; four bytes a character at most
 _SKIPPED_POS = frozenset({"助詞", "助動詞", "補助記号", "空白", "記号"})
 _SKIPPED_FORMS = frozenset({"御", "為る", "居る", "有る"})  # honorific prefix and the emptiest verbs
@@ -283,9 +284,8 @@ def _japanese_morphemes(run: str, offset: int, lead: str) -> Iterator[Morpheme]:
 
 def _read(run: str, offset: int, lead: str) -> Iterator[tuple[SudachiMorpheme, int]]:
     """SudachiPy's morphemes, the lead's included, each with what its places lack to those of the text."""
-    tokenizer = _sudachi()
     for base in range(0, len(run), _SUDACHI_CHARS):
-        for morpheme in tokenizer.tokenize(lead + run[base : base + _SUDACHI_CHARS]):
+        for morpheme in _local.read(lead + run[base : base + _SUDACHI_CHARS]):
             yield morpheme, offset + base - len(lead)
         lead = ""
 
@@ -365,6 +365,7 @@ class _PerThread(threading.local):
     def __init__(self) -> None:
         self._tokenizer: Tokenizer | None = None
         self._stemmer: Stemmer.Stemmer | None = None
+        self._read: dict[str, MorphemeList] = {}
 
     def tokenizer(self) -> Tokenizer:
         if self._tokenizer is None:
@@ -372,6 +373,17 @@ class _PerThread(threading.local):
 
             self._tokenizer = _dictionary().tokenizer(mode=SplitMode.A)
         return self._tokenizer
+
+    def read(self, text: str) -> MorphemeList:
+        """The morphemes of a text; a question is read for its slips and again for its terms."""
+        if len(text) > _REMEMBERED_CHARS:
+            return self.tokenizer().tokenize(text)
+        found = self._read.get(text)
+        if found is None:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            found = self._read[text] = self.tokenizer().tokenize(text)
+        return found
 
     def stemmer(self) -> Stemmer.Stemmer:
         if self._stemmer is None:
@@ -381,10 +393,6 @@ class _PerThread(threading.local):
 
 _local = _PerThread()
 _dictionary_lock = threading.Lock()
-
-
-def _sudachi() -> Tokenizer:
-    return _local.tokenizer()
 
 
 def _dictionary() -> Dictionary:

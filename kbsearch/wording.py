@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from kbsearch.text import analyse, hiragana, morphemes, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from kbsearch.text import Morpheme, Span
     from kbsearch.vocabulary import Vocabulary
@@ -36,6 +36,7 @@ __all__ = ["mend"]
 _SUSPECT: Final = re.compile(
     r"(?P<hiragana>[ぁ-ゖー]{3,})|(?P<katakana>[ァ-ヺー]{3,})|(?P<latin>[a-z]+(?:['-]+[a-z]+)*-*)"
 )
+_MOST_SOUND: Final = 20_000  # runs
 _MAX_RUN: Final = 60  # a longer run is no slip, and the lattice grows with it
 _MAX_SUSPECTS: Final = 12
 _MAX_TRIED: Final = 300  # runs that are looked at: a question of thousands of characters is mended at its beginning
@@ -109,7 +110,9 @@ class _Kept:
         return self.named.get((start, end), spelling) in {spelling, *_words(spelling)}
 
 
-def mend(question: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) -> str | None:
+def mend(
+    question: str, vocabulary: Vocabulary, pieces: Callable[[str], int], sound: set[Hashable] | None = None
+) -> str | None:
     """The question as it may have been meant, or None when there is nothing to mend.
 
     Parameters
@@ -120,7 +123,13 @@ def mend(question: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) ->
         Words of the knowledge base.
     pieces
         How many pieces the encoder's tokenizer cuts a word into.
+    sound
+        Remembers, from one question of this vocabulary to the next, the runs in which there is nothing to mend: most
+        questions are made of the same ones (``ができないとき``, ``where``).
     """
+    sound = set() if sound is None else sound
+    if len(sound) > _MOST_SOUND:
+        sound.clear()
     normal, origin = normalise(question)
     read: tuple[Morpheme, ...] | None = None
     mended: list[str] = []
@@ -133,15 +142,12 @@ def mend(question: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) ->
         if origin is not None and _is_torn(origin, *match.span()):
             continue
         tried += 1
-        found = None
         start, end = match.span() if origin is None else (origin[match.start()][0], origin[match.end() - 1][1])
         if match.lastgroup == "hiragana":
             read = morphemes(normal) if read is None else read
-            found = _mend_hiragana(match.start(), match.group(), vocabulary, pieces, read)
-        elif match.lastgroup == "katakana":
-            found = _mend_katakana(match.group(), vocabulary, pieces)
-        elif len(match.group()) >= _LEAST_LATIN:
-            found = _mend_latin(match.group(), vocabulary, pieces, question[start:end])
+            found = _mend_hiragana(match.start(), match.group(), vocabulary, pieces, read, sound)
+        else:
+            found = _mend_word(match, vocabulary, pieces, question[start:end], sound)
         if found is not None and found != match.group():
             mended += [question[done:start], _cased(found, question[start:end])]
             done = end
@@ -155,12 +161,24 @@ def _is_torn(origin: list[Span], start: int, end: int) -> bool:
 
 
 def _mend_hiragana(
-    start: int, run: str, vocabulary: Vocabulary, pieces: Callable[[str], int], read: tuple[Morpheme, ...]
+    start: int,
+    run: str,
+    vocabulary: Vocabulary,
+    pieces: Callable[[str], int],
+    read: tuple[Morpheme, ...],
+    sound: set[Hashable],
 ) -> str | None:
     """Behind a kanji the run begins with the rest of its word, which stays: 代わって is no 割って."""
     rest = max((m.end - start for m in read if m.start < start < m.end), default=0)
-    found = _read_kana(run[rest:], vocabulary, pieces, _inside(read, start + rest, start + len(run)))
-    return None if found is None else run[:rest] + found
+    inside = _inside(read, start + rest, start + len(run))
+    asked = run, rest, tuple([(first, last, m.form, m.kind[0]) for first, last, m in inside])
+    if asked in sound:
+        return None
+    found = _read_kana(run[rest:], vocabulary, pieces, inside)
+    if found is None:
+        sound.add(asked)
+        return None
+    return run[:rest] + found
 
 
 def _inside(read: tuple[Morpheme, ...], start: int, end: int) -> list[tuple[int, int, Morpheme]]:
@@ -250,6 +268,21 @@ def _edges(
             yield _Piece(place + len(reading), cost, spelling)
 
 
+def _mend_word(
+    match: re.Match[str], vocabulary: Vocabulary, pieces: Callable[[str], int], typed: str, sound: set[Hashable]
+) -> str | None:
+    """In katakana or in Latin letters."""
+    word = match.group()
+    if word in sound:
+        return None
+    if match.lastgroup == "latin":
+        return _mend_latin(word, vocabulary, pieces, typed, sound) if len(word) >= _LEAST_LATIN else None
+    found = _mend_katakana(word, vocabulary, pieces)
+    if found is None:
+        sound.add(word)
+    return found
+
+
 def _mend_katakana(run: str, vocabulary: Vocabulary, pieces: Callable[[str], int]) -> str | None:
     if vocabulary.passages(run) or all(vocabulary.knows(word) for word in _words(run)) or pieces(run) == 1:
         return None
@@ -264,11 +297,14 @@ def _mend_katakana(run: str, vocabulary: Vocabulary, pieces: Callable[[str], int
     )
 
 
-def _mend_latin(word: str, vocabulary: Vocabulary, pieces: Callable[[str], int], typed: str) -> str | None:
+def _mend_latin(
+    word: str, vocabulary: Vocabulary, pieces: Callable[[str], int], typed: str, sound: set[Hashable]
+) -> str | None:
     """``typed`` is the word with its capitals: Suica is no romaji, and PayPay and iPhone are written with care."""
     parts = _LATIN.findall(word)
     strange = [part for part in parts if not _is_known(part, vocabulary) and pieces(part) > 1]
     if not strange:
+        sound.add(word)  # whatever its capitals are
         return None
     found = None if typed.istitle() else _from_romaji(word, vocabulary, pieces)
     if found is not None:

@@ -329,7 +329,7 @@ def test_the_terms_that_are_remembered_are_forgotten_before_they_are_too_many(
     index = make(*[f"返品 t{number}" for number in range(50)])
     for number in range(50):
         assert found(index.search("words", [f"t{number}", "返品"], 1)) == [number]
-        assert len(index._terms) <= 12
+        assert len(index._terms["words"]) <= 12
 
 
 # A delta
