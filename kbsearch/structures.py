@@ -9,12 +9,12 @@ Never: keep a pointer to an array without the array.
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -321,6 +321,18 @@ class Way(ctypes.Structure):
         self.held = (terms, vector)
 
 
+class Ways(tuple[Way, ...]):  # noqa: SLOT001 - a tuple has no slots
+    """All ways to put a question; ``array`` has them one behind another."""
+
+    array: ctypes.Array[Way]
+
+    def __new__(cls, ways: Iterable[Way]) -> Self:
+        """Keep them, and what they point to."""
+        self = super().__new__(cls, ways)
+        self.array = (Way * len(self))(*self)
+        return self
+
+
 class Asking(ctypes.Structure):
     """``kb_asking``: what a question is to its corpus, beside its ways."""
 
@@ -376,11 +388,13 @@ class Codes(ctypes.Structure):
     """
 
     _fields_ = (
-        ("codes", Address), ("errors", Address), ("centre", Address), ("step", ctypes.c_float), ("n", Long),
+        ("codes", Address), ("errors", Address), ("centre", Address), ("step", ctypes.c_float),
+        ("farthest", ctypes.c_float), ("n", Long),
     )  # fmt: skip
 
     def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, step: float) -> None:
-        super().__init__(address(codes, I8), address(errors, F32), address(centre, F32), step, len(codes))
+        farthest = float(errors.max(initial=0))
+        super().__init__(address(codes, I8), address(errors, F32), address(centre, F32), step, farthest, len(codes))
         if len(errors) != len(codes) or centre.shape != codes.shape[1:] or len(centre) > _LONGEST_VECTOR:
             raise Damaged("codes of another shape")
         self.held = (codes, errors, centre)

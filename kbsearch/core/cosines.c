@@ -97,13 +97,38 @@ static float edge_of(const float *values, int64_t n, int64_t k) {
     return bucket > 1 ? low + (float)(bucket - 1) / per : -INFINITY;
 }
 
-/* The same of the sums of codes: at least k of the allowed ones have it or more, and few others. */
-static int64_t edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k) {
-    int32_t buckets[BUCKETS] = {0}, low = INT32_MAX, high = INT32_MIN, bucket = BUCKETS;
+KB_WIDE static void extremes(const int32_t *sums, int64_t n, int32_t *lowest, int32_t *highest) {
+    int32_t low = INT32_MAX, high = INT32_MIN;
     for (int64_t i = 0; i < n; i++) {
         low = sums[i] < low ? sums[i] : low;
         high = sums[i] > high ? sums[i] : high;
     }
+    *lowest = low, *highest = high;
+}
+
+/* A byte for each sum: 1 from a limit on. */
+KB_WIDE static void at_least(const int32_t *restrict sums, int64_t n, int32_t limit, uint8_t *restrict may) {
+    for (int64_t i = 0; i < n; i++) may[i] = sums[i] >= limit;
+}
+
+/* The places whose sum is at least a limit, few of many; answers how many. may: n + 8 bytes. */
+static int64_t places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places) {
+    int64_t count = 0;
+    if (limit > INT32_MAX) return 0;
+    at_least(sums, n, limit > INT32_MIN ? (int32_t)limit : INT32_MIN, may);
+    memset(may + n, 0, 8);
+    for (int64_t at = 0; at < n; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, may + at, sizeof eight);
+        for (; eight; eight &= eight - 1) places[count++] = at + __builtin_ctzll(eight) / 8;
+    }
+    return count;
+}
+
+/* The same of the sums of codes: at least k of the allowed ones have it or more, and few others. */
+static int64_t edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k) {
+    int32_t buckets[BUCKETS] = {0}, low, high, bucket = BUCKETS;
+    extremes(sums, n, &low, &high);
     int shift = 0;
     while (((int64_t)high - low) >> shift >= BUCKETS) shift++;
     if (allowed)
@@ -146,7 +171,7 @@ typedef struct {
     const int8_t *codes;  /* n * width */
     const float *errors;  /* n */
     const float *centre;  /* width */
-    float step;
+    float step, farthest; /* the greatest error */
     int64_t n;
 } kb_codes;
 
@@ -161,7 +186,8 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     int32_t *sums = malloc((size_t)(n + 1) * sizeof(int32_t));
     float *about = malloc((size_t)(n + 1) * sizeof(float));
     int64_t *chosen = malloc((size_t)(n + 1) * sizeof(int64_t));
-    if (!steps || !sums || !about || !chosen) goto end;
+    uint8_t *may = malloc((size_t)n + 8);
+    if (!steps || !sums || !about || !chosen || !may) goto end;
     double step = in_steps(vector, width, steps), offset = 0, length = 0, lost = 0;
     for (int64_t i = 0; i < width; i++) {
         double rest = vector[i] - step * steps[i];
@@ -173,20 +199,21 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     double unit = step * part->step, slack = 2.01 * sqrt(lost) + 6e-6;
     double reach = (sqrt(length) + sqrt(lost)) * 1.000001;
     dots_of_codes(part->codes, n, width, steps, sums);
-    int64_t edge = edge_of_sums(sums, allowed, n, k);
-    for (int64_t i = 0; i < n; i++)
-        if (sums[i] >= edge && (!allowed || allowed[i])) chosen[count++] = rows[i];
+    int64_t edge = edge_of_sums(sums, allowed, n, k), places = places_from(sums, n, edge, may, chosen);
+    for (int64_t i = 0; i < places; i++)
+        if (!allowed || allowed[chosen[i]]) chosen[count++] = rows[chosen[i]];
     found = kb_best(matrix, height, width, chosen, count, vector, k, best, scores);
     if (found < k) goto end;
-    double least = scores[k - 1] - slack - offset, farthest = 0;
-    for (int64_t i = 0; i < n; i++) farthest = part->errors[i] > farthest ? part->errors[i] : farthest;
-    double from = unit > 0 ? floor((least - reach * farthest) / unit) : -INFINITY; /* what has less cannot reach it */
-    int64_t low = from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN;
+    double least = scores[k - 1] - slack - offset;
+    /* What has less than this cannot reach it. */
+    double from = unit > 0 ? floor((least - reach * part->farthest) / unit) : -INFINITY;
+    places = places_from(sums, n, from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN, may, chosen);
     count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (sums[i] >= low && sums[i] < edge && unit * sums[i] + reach * part->errors[i] >= least &&
-            (!allowed || allowed[i]))
+    for (int64_t p = 0; p < places; p++) {
+        int64_t i = chosen[p];
+        if (sums[i] < edge && unit * sums[i] + reach * part->errors[i] >= least && (!allowed || allowed[i]))
             chosen[count++] = rows[i];
+    }
     int64_t others = count; /* none of these is among the first k: they were below the edge */
     if (kb_dots(matrix, height, width, chosen, others, vector, about)) { found = KB_CORRUPT; goto end; }
     count = 0;
@@ -201,5 +228,6 @@ end:
     free(sums);
     free(about);
     free(chosen);
+    free(may);
     return found;
 }

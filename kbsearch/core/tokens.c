@@ -4,7 +4,7 @@
 
 #include "core.h"
 
-enum { CHUNK = 2048, AHEAD = 4, SHORT = 48 };
+enum { CHUNK = 2048, AHEAD = 4, SHORT = 48, SLOTS = 3 };
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the columns of an index, and the bytes looked at eight at a time, are little-endian"
@@ -113,6 +113,22 @@ __attribute__((always_inline)) static inline void fetch_ahead(const kb_tokens *t
     }
 }
 
+/* What a text and the question have in common: distinct terms of each stream, and their idf. */
+typedef struct {
+    uint32_t text; /* how many texts were read before it, and itself */
+    int32_t terms[2];
+    double idf[2];
+} kb_shared;
+
+/* `met`: for each term the text in which it was met last. */
+static inline void share(kb_shared *shared, uint32_t *met, const kb_question *question, int32_t term) {
+    if (met[term] == shared->text) return;
+    int gram = question->flags[term] & KB_GRAM;
+    met[term] = shared->text;
+    shared->terms[gram]++;
+    shared->idf[gram] += question->idf[term];
+}
+
 /* BM25 of each row in both streams, and what title, heading and alias share with the question.
  * words, grams: rows; cover, reverse: rows * 6, in the order of tokens.SLOTS. */
 int kb_describe(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n, float *words,
@@ -122,8 +138,9 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
     if (failed) return failed;
     uint64_t *counts = calloc((size_t)question->n + 1, sizeof(uint64_t));
     int32_t *touched = malloc(((size_t)question->n + 1) * sizeof(int32_t));
+    uint32_t *met = calloc((size_t)question->n + 1, sizeof(uint32_t)), texts = 0;
     kb_found *hits = malloc(2 * CHUNK * sizeof(kb_found));
-    if (!counts || !touched || !hits) failed = KB_NO_MEMORY;
+    if (!counts || !touched || !met || !hits) failed = KB_NO_MEMORY;
     double total[2] = {0, 0};
     for (int64_t i = 0; i < question->n; i++) total[question->flags[i] & KB_GRAM] += question->idf[i];
     float *bm25[2] = {words, grams};
@@ -134,19 +151,27 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
         fetch_ahead(tokens, rows, n, r);
         const kb_row *here = tokens->rows + row;
         if (here->parts > here->parts_end || here->parts_end > tokens->n_parts) { failed = KB_CORRUPT; break; }
-        int32_t found = 0;
+        kb_shared shared[SLOTS];
+        int32_t found = 0, known = 0; /* slots that were read: title, heading and alias are most often parts as well */
         for (const kb_piece *part = tokens->parts + here->parts; part < tokens->parts + here->parts_end; part++) {
             if ((failed = kb_region(tokens, part->text, &first, &middle, &last))) break;
             uint32_t weight = part->weight;
             if (!weight) continue; /* no writer writes one: a term would be touched again and again */
+            kb_shared own = {.text = ++texts};
+            int32_t slots = 0;
+            for (int slot = 0; slot < SLOTS; slot++) slots |= (here->slots[slot] == part->text) << slot;
             while (first < last) {
                 first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
                 for (int64_t k = 0; k < many; k++) {
                     int32_t i = hits[k].term;
                     if (!counts[i]) touched[found++] = i;
                     counts[i] += weight;
+                    if (slots) share(&own, met, question, i);
                 }
             }
+            for (int slot = 0; slot < SLOTS; slot++)
+                if (slots >> slot & 1) shared[slot] = own;
+            known |= slots;
         }
         double norm[2], score[2] = {0, 0};
         for (int gram = 0; gram < 2; gram++) {
@@ -160,33 +185,24 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
             counts[i] = 0;
         }
         for (int gram = 0; gram < 2; gram++) bm25[gram][r] = (float)score[gram];
-        for (int slot = 0; slot < 3 && !failed; slot++) {
-            uint32_t text = here->slots[slot];
-            int32_t shared[2] = {0, 0};
-            double mass[2] = {0, 0};
-            if ((failed = kb_region(tokens, text, &first, &middle, &last))) break;
-            found = 0;
-            while (first < last) {
+        for (int slot = 0; slot < SLOTS && !failed; slot++) {
+            if ((failed = kb_region(tokens, here->slots[slot], &first, &middle, &last))) break;
+            if (!(known >> slot & 1)) shared[slot] = (kb_shared){.text = ++texts};
+            while (!(known >> slot & 1) && first < last) {
                 first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
-                for (int64_t k = 0; k < many; k++) {
-                    int32_t i = hits[k].term, gram = question->flags[i] & KB_GRAM;
-                    if (counts[i]) continue;
-                    counts[i] = 1;
-                    touched[found++] = i;
-                    shared[gram]++;
-                    mass[gram] += question->idf[i];
-                }
+                for (int64_t k = 0; k < many; k++) share(shared + slot, met, question, hits[k].term);
             }
-            for (int32_t k = 0; k < found; k++) counts[touched[k]] = 0;
             for (int gram = 0; gram < 2; gram++) {
-                uint32_t terms = tokens->texts[text].distinct[gram];
-                cover[6 * r + 2 * slot + gram] = (float)(total[gram] > 0 ? mass[gram] / total[gram] : 0);
-                reverse[6 * r + 2 * slot + gram] = (float)shared[gram] / (float)(terms ? terms : 1);
+                uint32_t terms = tokens->texts[here->slots[slot]].distinct[gram];
+                double mass = shared[slot].idf[gram];
+                cover[6 * r + 2 * slot + gram] = (float)(total[gram] > 0 ? mass / total[gram] : 0);
+                reverse[6 * r + 2 * slot + gram] = (float)shared[slot].terms[gram] / (float)(terms ? terms : 1);
             }
         }
     }
     free(counts);
     free(touched);
+    free(met);
     free(hits);
     free(lookup.table);
     return failed;
