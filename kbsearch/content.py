@@ -393,7 +393,7 @@ class Content:
         """Number of articles of each status."""
         return dict(self._all("SELECT status, COUNT(*) FROM articles GROUP BY status ORDER BY status"))
 
-    def passage_rows(self, rows: Sequence[int]) -> dict[int, PassageRow]:
+    def passage_rows(self, rows: Collection[int]) -> dict[int, PassageRow]:
         """What is shown of the given rows."""
         found = self._of_many(
             "SELECT row, article, anchor, headings, text, first, last, section_chars, section_tokens FROM passages "

@@ -25,6 +25,10 @@ class Families:
         order = np.argsort(group[members], kind="stable")
         self._members, self._groups = members[order], group[members][order]
 
+    def several(self, number: int) -> bool:
+        """Whether an article has another version, whatever its status."""
+        return bool(self._several[number])
+
     def of(self, number: int) -> list[int]:
         """Numbers of all versions, whatever their status, itself included, ascending."""
         if not self._several[number]:

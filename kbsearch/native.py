@@ -50,12 +50,14 @@ from kbsearch.structures import (
     Scale,
     Tokens,
     Way,
+    Ways,
     address,
     place,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ctypes import Array
 
     from numpy.typing import NDArray
 
@@ -84,7 +86,7 @@ __all__ = [
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 4
+VERSION: Final = 5
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -182,7 +184,8 @@ def quote_articles(
     vector: FloatArray | None,
     rows: RowArray,
     ends: RowArray,
-    how: Quoting,
+    how: Array[Quoting],
+    which: bytes,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
     """What to quote of n articles, see :mod:`kbsearch.quotes`.
 
@@ -190,6 +193,8 @@ def quote_articles(
     ----------
     rows, ends
         The rows of all articles, best first in each, and where those of each end.
+    how, which
+        Ways to quote, and the place of each article's among them.
 
     Returns
     -------
@@ -202,11 +207,13 @@ def quote_articles(
     found, spans = np.zeros(n, QUOTE), np.empty(n * SPANS, SPAN)
     if vector is not None and quotes.codes and len(vector) != quotes.width:
         raise AssertionError(f"a vector of {quotes.width} numbers, not {len(vector)}")
+    if len(which) != n or max(which, default=0) >= len(how):
+        raise AssertionError("one of the ways to quote for each article")
     while True:
         marks = np.empty((space, 3), np.int32)
         count = _library().kb_quote_articles(
             tokens, quotes, asked, None if vector is None else address(vector, F32), address(rows, I64),
-            address(ends, I64), n, how, place(found), place(spans), place(marks), space,
+            address(ends, I64), n, how, which, place(found), place(spans), place(marks), space,
         )  # fmt: skip
         _check(count)
         if count < space or space > _MOST_MARKS:
@@ -402,7 +409,7 @@ def propose(
     return rows[:count], sums[:count]
 
 
-def pool(corpus: Corpus, ways: Sequence[Way], proposals: RowArray) -> tuple[RowArray, FloatArray]:
+def pool(corpus: Corpus, ways: Ways, proposals: RowArray) -> tuple[RowArray, FloatArray]:
     """Compare the proposals, in any order, with a question in all its ways; of each measure a row has the best.
 
     Returns
@@ -414,14 +421,14 @@ def pool(corpus: Corpus, ways: Sequence[Way], proposals: RowArray) -> tuple[RowA
     """
     rows = np.array(proposals, np.int64)
     scores = np.empty(PER_ROW * len(rows), np.float32)
-    count = _library().kb_pool(corpus, (Way * len(ways))(*ways), len(ways), place(rows), len(rows), place(scores))
+    count = _library().kb_pool(corpus, ways.array, len(ways), place(rows), len(rows), place(scores))
     _check(count)
     return rows[:count], scores[: PER_ROW * count]
 
 
 def judge(
     corpus: Corpus,
-    ways: Sequence[Way],
+    ways: Ways,
     asking: Asking,
     rows: RowArray,
     scores: FloatArray,
@@ -441,7 +448,7 @@ def judge(
     head = there + 4 * (FEATURES + 2) * n
     m = _library().kb_judge(
         corpus,
-        (Way * len(ways))(*ways),
+        ways.array,
         len(ways),
         asking,
         address(rows, I64),
@@ -542,7 +549,8 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Lexicon), ctypes.POINTER(asked), Long, ctypes.c_int32, Address, Long, Long, *(Address,) * 2,
     )  # fmt: skip
     library.kb_quote_articles.argtypes = (
-        tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), *(Address,) * 3, Long,
+        tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,
+        *(Address,) * 3, Long,
     )  # fmt: skip
     for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_quote_articles", "kb_count_terms", "kb_propose"):
         getattr(library, name).restype = Long

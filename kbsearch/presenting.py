@@ -1,11 +1,15 @@
-"""Ranked articles → hits: what is shown of each, fetched in one go and quoted in one call a language."""
+"""Ranked articles → hits: what is shown of each, quoted in one call and fetched in one go.
+
+Never: fetch a passage that nothing is quoted from; who looks at the others reads them then.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kbsearch.labels import title_line
-from kbsearch.results import Hit, PassageHit
+from kbsearch.results import Hit, PassageHit, Passages
 from kbsearch.snippet import make_snippet, note_sizes, says_notes
 from kbsearch.wants import wants_number, wants_rule
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from kbsearch.content import Head
     from kbsearch.laps import Laps
     from kbsearch.lexical import Asked
-    from kbsearch.model import PassageRow
     from kbsearch.quotes import Quotation
     from kbsearch.results import Reason, Snippet
     from kbsearch.retrieve import Query, RankedArticle, RankedRow
@@ -39,28 +42,30 @@ def present(
     choice: Choice,
     laps: Laps,
 ) -> tuple[Hit, ...]:
-    """Fetch the page that is shown, and quote it."""
-    quoted = [[ranked.row for ranked in article.rows[:QUOTED_ROWS]] for article in articles]
-    passages = snapshot.content.passage_rows([ranked.row for article in articles for ranked in article.rows])
+    """Quote the articles, and fetch what is shown of them."""
+    content, numbers = snapshot.content, [article.number for article in articles]
+    rows = [[ranked.row for ranked in article.rows[:QUOTED_ROWS]] for article in articles]
+    in_japanese = snapshot.is_japanese[numbers].tolist()
+    quotations = _quotations(snapshot, query, in_japanese, rows, snippet_chars)
+    laps.end("snippet")
+    wanted = {span.row for quotation in quotations for span in quotation.spans}
+    wanted.update([own[0] for own, quotation in zip(rows, quotations, strict=True) if not quotation.spans])
+    passages, heads = content.passage_rows(wanted), content.heads_of(numbers)
     laps.end("fetch")
-    numbers = [article.number for article in articles]
-    heads, in_japanese = snapshot.content.heads_of(numbers), snapshot.is_japanese[numbers].tolist()
-    quotations = _quotations(snapshot, query, in_japanese, quoted, snippet_chars)
+    texts = {row: passage.text for row, passage in passages.items()}
     related = snapshot.parts.related[numbers, -2:].tolist()
-    shown = zip(articles, quotations, quoted, in_japanese, related, strict=True)
     hits = []
-    for number, (article, quotation, rows, is_japanese, more) in enumerate(shown, start=1):
-        ranked = article.rows[0]
-        best = passages[quotation.row if quotation.spans else ranked.row]
-        texts = {row: passages[row].text for row in rows}
-        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=is_japanese)
-        head = heads[article.number]
-        sizes = level_sizes(head, more, best.section_size, _size_of(snippet, quotation))
+    for place, (article, quotation, own) in enumerate(zip(articles, quotations, rows, strict=True)):
+        number, ranked = article.number, article.rows[0]
+        best, head = passages[quotation.row if quotation.spans else ranked.row], heads[number]
+        snippet = make_snippet(quotation, texts, snippet_chars, is_japanese=in_japanese[place], rows=own)
+        sizes = level_sizes(head, related[place], best.section_size, _size_of(snippet, quotation))
         hits.append(
             Hit(
-                number, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
-                article.score, ranked.parts, best.path, best.lines, _passages(article.rows, passages),
-                reasons.get(article.ranked_as, ()), *choice.shown(article.number), head.category, snippet.pieces,
+                place + 1, best.article_id, best.section_id, best.title, best.heading, snippet.text, snippet.marks,
+                article.score, ranked.parts, best.path, best.lines,
+                Passages(len(article.rows), partial(_passages, snapshot, article.rows)),
+                reasons.get(article.ranked_as, ()), *choice.shown(number), head.category, snippet.pieces,
                 snippet.notes, sizes, best.handle,
             )
         )  # fmt: skip
@@ -103,19 +108,11 @@ def _quotations(
     *,
     whole: bool = False,
 ) -> list[Quotation]:
-    """What is quoted of each article; notes have other lengths in other languages, so each language is asked alone."""
+    """What is quoted of each article, with room for notes in its language."""
     asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
     wants = wants_number(query.text), wants_rule(query.text)
-    found: dict[int, Quotation] = {}
-    for is_japanese in dict.fromkeys(in_japanese):
-        places = [place for place, own in enumerate(in_japanese) if own == is_japanese]
-        some = [rows[place] for place in places]
-        sizes = note_sizes(is_japanese=is_japanese) if says_notes(limit) else None
-        quotations = snapshot.quotes.quote(
-            snapshot.tokens.opened, asked, vector, some, limit, sizes, wants, whole=whole
-        )
-        found.update(zip(places, quotations, strict=True))
-    return [found[place] for place in range(len(in_japanese))]
+    notes = [note_sizes(is_japanese=is_japanese) for is_japanese in in_japanese] if says_notes(limit) else None
+    return snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, rows, limit, notes, wants, whole=whole)
 
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
@@ -126,7 +123,9 @@ def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
     return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
 
 
-def _passages(rows: Sequence[RankedRow], passages: dict[int, PassageRow]) -> tuple[PassageHit, ...]:
+def _passages(snapshot: Snapshot, rows: Sequence[RankedRow]) -> tuple[PassageHit, ...]:
+    with snapshot.generation.blamed():
+        passages = snapshot.content.passage_rows([ranked.row for ranked in rows])
     shown = [(passages[ranked.row], ranked) for ranked in rows]
     return tuple(
         [

@@ -23,6 +23,8 @@ Use: :class:`QuoteWriter` in a build, then :class:`QuoteIndex` from as many thre
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -34,6 +36,7 @@ from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from ctypes import Array
     from pathlib import Path
 
     from kbsearch.model import FloatArray
@@ -45,6 +48,7 @@ __all__ = [
     "NOTE_STEPS",
     "NOTE_WARNING",
     "VERSION",
+    "NoteSizes",
     "Quotation",
     "QuoteIndex",
     "QuoteWriter",
@@ -78,6 +82,10 @@ _KINDS: Final = {
 }  # fmt: skip
 _NUMBERS: Final = (0.1, 0.2)  # where the question asks for none, and where it does
 _RULES: Final = (0.0, 0.12)
+
+
+NoteSizes = tuple[int, int, int]
+"""Characters of the notes of steps, of a restriction and of a warning, numbers not counted."""
 
 
 class Quoted(NamedTuple):
@@ -220,7 +228,7 @@ class QuoteIndex:
         vector: FloatArray | None,
         articles: Sequence[Sequence[int]],
         limit: int,
-        notes: tuple[int, int, int] | None,
+        notes: Sequence[NoteSizes] | None,
         wants: tuple[bool, bool] = (False, False),
         *,
         whole: bool = False,
@@ -239,27 +247,27 @@ class QuoteIndex:
             At most so many characters of each, what joins the spans included; 1 and up. Notes are included where
             there is room for them beside the best unit.
         notes
-            Characters of the notes of steps, of a restriction and of a warning, without numbers; None to write none.
+            Of each article; None to write none.
         wants
             Whether the question asks for a number, and whether something can be done.
         whole
             Rather quote another unit than a part of the best one.
         """
         limit = min(limit, _MOST_CHARS)
+        kinds = tuple(dict.fromkeys(notes)) if notes else ()
+        which = bytes(map(kinds.index, notes)) if notes and len(kinds) > 1 else bytes(len(articles))
         words = _WORDS_ALONE if vector is None or not self._has_vectors else _WORDS
-        how = structures.Quoting(
-            limit, room_of(limit), *(notes or (0, 0, 0)), int(notes is not None), _MOST_PIECES, words, self._cosine,
-            _RANK, _BESIDE, _NEAR, *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]],
-            int(whole),
-        )  # fmt: skip
+        how = _ways_to_quote(limit, kinds, words, self._cosine, wants, whole=whole)
         if self._delta is None:
-            return self._quote(tokens[0], asked, vector, articles, how, 0)
-        return [
-            self._delta._quote(tokens[1], asked, vector, [rows], how, self._rows)[0]  # noqa: SLF001 - one of us
-            if rows and rows[0] >= self._rows
-            else self._quote(tokens[0], asked, vector, [rows], how, 0)[0]
-            for rows in articles
-        ]
+            return self._quote(tokens[0], asked, vector, articles, how, which, 0)
+        in_delta = [bool(rows) and rows[0] >= self._rows for rows in articles]
+        found: dict[int, Quotation] = {}
+        for is_delta, part, first in ((False, self, 0), (True, self._delta, self._rows)):
+            own = [place for place, here in enumerate(in_delta) if here == is_delta]
+            given = [articles[place] for place in own], how, bytes([which[place] for place in own]), first
+            quotations = part._quote(tokens[is_delta], asked, vector, *given)  # noqa: SLF001 - one of us
+            found.update(zip(own, quotations, strict=True))
+        return [found[place] for place in range(len(articles))]
 
     def _quote(
         self,
@@ -267,15 +275,33 @@ class QuoteIndex:
         asked: structures.Asked,
         vector: FloatArray | None,
         articles: Sequence[Sequence[int]],
-        how: structures.Quoting,
+        how: Array[structures.Quoting],
+        which: bytes,
         first: int,
     ) -> list[Quotation]:
+        if not articles:
+            return []
         rows = np.array([row - first for rows in articles for row in rows], dtype=np.int64)
-        ends = np.cumsum([len(rows) for rows in articles], dtype=np.int64)
-        given = tokens, self._open, asked, vector, rows, ends, how
+        ends = np.array(list(accumulate(map(len, articles))), dtype=np.int64)
+        given = tokens, self._open, asked, vector, rows, ends, how, which
         found = soundly(self._folder, INSIDE, native.quote_articles, *given)
         quotes, spans, marks = (each.tolist() for each in found)
         return list(_quotations(quotes, spans, marks, first))
+
+
+@lru_cache(maxsize=256)
+def _ways_to_quote(
+    limit: int, kinds: tuple[NoteSizes, ...], words: float, cosine: float, wants: tuple[bool, bool], *, whole: bool
+) -> Array[structures.Quoting]:
+    """One way for each kind of notes; questions ask for the same few, so they are kept."""
+    ways = [
+        structures.Quoting(
+            limit, room_of(limit), *notes, int(bool(kinds)), _MOST_PIECES, words, cosine, _RANK, _BESIDE, _NEAR,
+            *_KINDS.values(), _NUMBERS[wants[0]], _RULES[wants[1]], int(whole),
+        )
+        for notes in kinds or ((0, 0, 0),)
+    ]  # fmt: skip
+    return (structures.Quoting * len(ways))(*ways)
 
 
 def room_of(limit: int) -> int:
@@ -287,13 +313,13 @@ def _quotations(
     quotes: list[tuple[int, ...]], spans: list[tuple[int, ...]], marks: list[list[int]], first: int
 ) -> Iterator[Quotation]:
     done = marked = 0
-    for row, spans_end, marks_end, notes, *steps, tokens in quotes:
+    for row, spans_end, marks_end, notes, step, last_step, steps, total, tokens in quotes:
         yield Quotation(
             row + first,
             tuple([Quoted(at + first, start, end, bool(b), bool(a)) for at, start, end, b, a in spans[done:spans_end]]),
             tuple([(at + first, start, end) for at, start, end in marks[marked:marks_end]]),
             notes,
-            (steps[0], steps[1], steps[2], steps[3]),
+            (step, last_step, steps, total),
             tokens,
         )
         done, marked = spans_end, marks_end

@@ -6,15 +6,16 @@ Frozen and plain, with a ``to_dict`` where the command line prints JSON. The JSO
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from kbsearch.display import brief, hit_html, hit_line, result_html, result_lines
 from kbsearch.model import JSON_VERSION, iso_day
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kbsearch.forms import Form
     from kbsearch.model import Lines
@@ -27,6 +28,7 @@ __all__ = [
     "OtherVersion",
     "Outcome",
     "PassageHit",
+    "Passages",
     "Piece",
     "Ranking",
     "Reason",
@@ -124,7 +126,7 @@ class Snippet:
 
 
 class PassageHit(NamedTuple):
-    """One passage that answers, with its scores. A question makes some twenty of them.
+    """One passage that answers, with its scores.
 
     ``parts`` has the score of every leg that ran: ``words`` and ``grams`` (BM25, 0 and up) and ``dense``
     (cosine, −1 to 1). ``handle`` is as in :class:`Hit`.
@@ -141,6 +143,51 @@ class PassageHit(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<PassageHit {brief(self.section_id, 80)}, score {self.score:.2f}: {brief(self.text)}>"
+
+
+class Passages(Sequence[PassageHit]):
+    """The best passages of an article, like a tuple of them; read from the index when somebody looks at one.
+
+    Parameters
+    ----------
+    size
+        How many there are.
+    read
+        Gives them. They stay readable after the index has moved on, as long as this is kept.
+    """
+
+    __slots__ = ("_found", "_read", "_size")
+
+    def __init__(self, size: int, read: Callable[[], tuple[PassageHit, ...]]) -> None:
+        self._size, self._read = size, read
+        self._found: tuple[PassageHit, ...] | None = None
+
+    def _all(self) -> tuple[PassageHit, ...]:
+        if self._found is None:
+            self._found = self._read()
+        return self._found
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, place: int) -> PassageHit: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[PassageHit, ...]: ...
+    def __getitem__(self, place: int | slice) -> PassageHit | tuple[PassageHit, ...]:
+        return self._all()[place]
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, Passages) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (list(self._all()),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +228,8 @@ class Hit:
     path, lines
         The file below the articles folder, and the passage's place in it.
     passages
-        The best passages of the article, best first. The snippet is from the first few; ``section_id``, ``heading`` and
-        ``lines`` are those of its best sentence's.
+        The best passages of the article, best first; read when they are looked at. The snippet is from the first few;
+        ``section_id``, ``heading`` and ``lines`` are those of its best sentence's.
     reasons
         Why it stands where it stands, the strongest first; empty unless it was asked to explain. Of several versions of
         an article, those of the one that ranks best.
@@ -219,7 +266,7 @@ class Hit:
     parts: Mapping[str, float]
     path: str
     lines: Lines
-    passages: tuple[PassageHit, ...]
+    passages: Sequence[PassageHit]
     reasons: tuple[Reason, ...] = ()
     lang: str = ""
     versions: tuple[OtherVersion, ...] = ()

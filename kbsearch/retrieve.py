@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from kbsearch.bm25 import Stream
     from kbsearch.learned import Models
+    from kbsearch.lexical import Asked
     from kbsearch.model import Filter, FloatArray, RowArray
     from kbsearch.snapshot import Snapshot
     from kbsearch.vector import Restriction
@@ -89,7 +90,7 @@ _DEEPEST_POOL: Final = 100_000
 class Wording:
     """One way to put a question, analysed once and encoded once. ``vector`` is None when the dense leg is not asked.
 
-    ``japanese`` is the share of Japanese characters in it.
+    ``japanese`` is the share of Japanese characters in it; ``asked`` are its terms as the snapshot knows them.
     """
 
     text: str
@@ -97,6 +98,7 @@ class Wording:
     grams: tuple[str, ...]
     vector: FloatArray | None
     japanese: float
+    asked: Asked
 
     @property
     def asks_japanese(self) -> bool:
@@ -109,11 +111,16 @@ class Query:
     """A question in every wording that it is asked in; a candidate has, from each leg, the best score of them.
 
     The first wording is the question as it was understood; ``understood`` says so where a slip was mended in it.
+    ``ways`` are the wordings as the compiled part reads them.
     """
 
     text: str
     wordings: tuple[Wording, ...]
     understood: str | None = None
+    ways: structures.Ways = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ways", _ways(self.wordings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ def prepare(snapshot: Snapshot, question: str, mode: Mode, laps: Laps | None = N
 
 def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
     try:
-        return mend(text, snapshot.vocabulary, snapshot.pieces)
+        return mend(text, snapshot.vocabulary, snapshot.pieces, snapshot.sound)
     except (EncoderUnavailable, IndexIncompatible):
         if mode in WORDS_ONLY:  # does without an encoder
             return None
@@ -175,7 +182,8 @@ def _wording(snapshot: Snapshot, text: str, mode: Mode, laps: Laps) -> Wording:
     laps.end("analyse")
     vector = snapshot.encode(text) if asks and mode not in WORDS_ONLY else None
     laps.end("encode")
-    return Wording(text, analysis.words.terms, analysis.grams.terms, vector, japanese)
+    words, grams = analysis.words.terms, analysis.grams.terms
+    return Wording(text, words, grams, vector, japanese, snapshot.asked(words, grams))
 
 
 def best_articles(
@@ -368,7 +376,7 @@ def judged(
         math.log1p(len(set(first.grams))), untitled,
     )  # fmt: skip
     scores = np.concatenate([pooled.words, pooled.grams, pooled.dense, overlap.cover.ravel(), overlap.reverse.ravel()])
-    given = snapshot.parts.corpus, _ways(snapshot, query), asking, pooled.rows, scores, forests
+    given = snapshot.parts.corpus, query.ways, asking, pooled.rows, scores, forests
     return soundly(snapshot.generation.files.folder, INSIDE, native.judge, *given)
 
 
@@ -431,7 +439,7 @@ def _by_words(
     streams: list[Stream] = [stream for stream in STREAMS if mode not in {"dense", *STREAMS} - {stream}]
     if not streams:
         return lambda: _NO_ROWS
-    asked = [snapshot.asked(wording.words, wording.grams).terms for wording in query.wordings]
+    asked = [wording.asked.terms for wording in query.wordings]
     propose = partial(snapshot.lexical.propose, asked, streams, pool, snapshot.admitted_rows(where, excluded))
     return beside(_helpers(snapshot) if query.wordings[0].vector is not None else None, propose)
 
@@ -481,28 +489,27 @@ def _trimmed(found: Candidates, near: RowArray, pool: int) -> Candidates:
 
 def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     """The distinct rows with the scores of all legs; of several wordings, a row has those that it matches best."""
-    first = snapshot.asked(query.wordings[0].words, query.wordings[0].grams)
-    parts = snapshot.parts
-    corpus = parts.texts if query.wordings[0].vector is None else parts.corpus
+    first, parts = query.wordings[0], snapshot.parts
+    corpus, ceilings = parts.texts if first.vector is None else parts.corpus, first.asked[1:]
     folder = snapshot.generation.files.folder
-    found, scores = soundly(folder, INSIDE, native.pool, corpus, _ways(snapshot, query), rows)
+    found, scores = soundly(folder, INSIDE, native.pool, corpus, query.ways, rows)
     n = len(found)
     return Candidates(
-        found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], first.words_ceiling, first.grams_ceiling,
+        found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], *ceilings,
         Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)),
     )  # fmt: skip
 
 
-def _ways(snapshot: Snapshot, query: Query) -> list[structures.Way]:
-    asked = [snapshot.asked(wording.words, wording.grams) for wording in query.wordings]
-    first = asked[0]
-    return [
+def _ways(wordings: Sequence[Wording]) -> structures.Ways:
+    first = wordings[0].asked
+    return structures.Ways([
         structures.Way(
-            way.terms, wording.vector,
-            (_in_units(first.words_ceiling, way.words_ceiling), _in_units(first.grams_ceiling, way.grams_ceiling)),
+            way.asked.terms, way.vector,
+            (_in_units(first.words_ceiling, way.asked.words_ceiling),
+             _in_units(first.grams_ceiling, way.asked.grams_ceiling)),
         )
-        for way, wording in zip(asked, query.wordings, strict=True)
-    ]  # fmt: skip
+        for way in wordings
+    ])  # fmt: skip
 
 
 def _in_units(first: float, other: float) -> float:

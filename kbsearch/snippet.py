@@ -18,7 +18,7 @@ from kbsearch.quotes import NOTE_RESTRICTION, NOTE_STEPS, NOTE_WARNING
 from kbsearch.results import Note, Piece, Snippet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kbsearch.quotes import Quotation, Quoted
 
@@ -53,7 +53,14 @@ def note_sizes(*, is_japanese: bool) -> tuple[int, int, int]:
     return bare, len(_RESTRICTION[is_japanese]), len(_WARNING[is_japanese])
 
 
-def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, is_japanese: bool) -> Snippet:
+def make_snippet(
+    quotation: Quotation,
+    texts: Mapping[int, str],
+    limit: int,
+    *,
+    is_japanese: bool,
+    rows: Sequence[int] | None = None,
+) -> Snippet:
     """Write a quotation down.
 
     Parameters
@@ -61,47 +68,55 @@ def make_snippet(quotation: Quotation, texts: Mapping[int, str], limit: int, *, 
     quotation
         What is quoted.
     texts
-        Plain text of each row that it may be from, in the order in which a piece counts them.
+        Plain text of each row that it is from.
     limit
         At most so many characters, ellipses and notes included; at least 1.
     is_japanese
         The language of the notes.
+    rows
+        In the order in which a piece counts them; by default those of ``texts``.
 
     Returns
     -------
     Snippet
         ``text`` on one line: line ends become single spaces. Empty for an empty quotation.
     """
-    line, marks = "", list[tuple[int, int]]()
+    line, marks, pieces = "", list[tuple[int, int]](), list[Piece]()
     ellipsis = _ELLIPSIS if limit > 2 * len(_ELLIPSIS) else ""
-    places = {row: place for place, row in enumerate(texts)}
-    pieces: list[Piece] = []
+    order, is_cut = list(texts) if rows is None else rows, False
     for span in quotation.spans:
-        row, text = span.row, texts[span.row]
-        start, end = _whole_characters(text, span)
+        row, start, end, cut_before, cut_after = span
+        text = texts[row]
+        if cut_before or cut_after:
+            start, end = _whole_characters(text, span)
+            is_cut = True
+        end = min(end, len(text))
         quoted = text[start:end]
         own = [
             (first, last)
             for at, first, last in quotation.marks
             if at == row and start <= first and last <= end and last - first > 1
         ]
-        if own and not quoted.isascii() and _JOINING.search(quoted):
-            own = [(first, last) for first, last in own if _is_long(text[first:last])]
+        if own and not quoted.isascii():
+            own = [mark for mark in own if _JOINING.search(text, *mark) is None or _is_long(text[mark[0] : mark[1]])]
         if pieces:
             line += _GAP
-        elif span.cut_before:
+        elif cut_before:
             line += ellipsis
         shift = len(line) - start
-        shown, moved = (quoted, own) if _SPACES.search(quoted) is None else _on_one_line(quoted, start, own)
+        shown, moved = " ".join(quoted.split()), own
+        if len(shown) != len(quoted):  # else every white space was one character, and nothing moves
+            shown, moved = _on_one_line(quoted, start, own)
         marks += [(first + shift, last + shift) for first, last in moved]
-        line += shown + ellipsis if span.cut_after else shown
-        pieces.append(Piece(places[row], start, end, tuple(own), quoted))
-    notes = _notes(quotation)
+        line += shown + ellipsis if cut_after else shown
+        pieces.append(Piece(order.index(row), start, end, tuple(own), quoted))
+    notes = _notes(quotation) if quotation.notes else ()
     if notes:
         said = _said(notes, limit - len(line), is_japanese=is_japanese)
         line += said if said.strip() != _ELLIPSIS or not line.endswith(_ELLIPSIS) else ""
-    is_cut = any(span.cut_before or span.cut_after for span in quotation.spans)
-    return Snippet(line[:limit], tuple([mark for mark in marks if mark[1] <= limit]), tuple(pieces), notes, is_cut)
+    if len(line) > limit:
+        line, marks = line[:limit], [mark for mark in marks if mark[1] <= limit]
+    return Snippet(line, tuple(marks), tuple(pieces), notes, is_cut)
 
 
 def _whole_characters(text: str, span: Quoted) -> tuple[int, int]:

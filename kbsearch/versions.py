@@ -168,9 +168,8 @@ class Choice:
 
     def _choose(self, numbers: RowArray, ranked_at: int, merits: FloatArray) -> Chosen:
         number = int(numbers[ranked_at])
-        heads = self._heads(number)
-        if len(heads) < 2:  # noqa: PLR2004 - one version leaves no choice
-            return Chosen(number, ranked_at, ranked_at)
+        if not self._snapshot.families.several(number) or len(heads := self._heads(number)) < 2:  # noqa: PLR2004
+            return Chosen(number, ranked_at, ranked_at)  # one version leaves no choice
         places = _places_in(numbers, [head.number for head in heads])
 
         def merit(head: Head) -> tuple[bool, float, int]:
@@ -185,8 +184,11 @@ class Choice:
 
     def shown(self, number: int) -> Shown:
         """What is said of an article that is shown."""
+        if not self._snapshot.families.several(number):
+            head = self._snapshot.content.heads_of([number])[number]
+            return Shown(head.lang, (), self.reader.lacks(head.lang), head.updated, self._stale_since(head))
         heads = self._heads(number)
-        head = heads[0] if len(heads) == 1 else next(head for head in heads if head.number == number)
+        head = next(head for head in heads if head.number == number)
         others = tuple([OtherVersion(other.lang, other.id, other.title) for other in heads if other is not head])
         return Shown(head.lang, others, self.reader.lacks(head.lang), head.updated, self._stale_since(head))
 

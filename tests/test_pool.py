@@ -82,7 +82,7 @@ class Shelf:
             self.article_of_row, self.japanese, self.group, (codes[0], codes[1], step), (0.3, 0.1), (0.25, 0.2),
         )  # fmt: skip
 
-    def ask(self, *questions: str, vectors: bool = True) -> list[structures.Way]:
+    def ask(self, *questions: str, vectors: bool = True) -> structures.Ways:
         ways = []
         for number, question in enumerate(questions):
             found = analyse(question)
@@ -90,7 +90,7 @@ class Shelf:
             asked = ask(self.tokens[0], words, grams, (dict.fromkeys(words, 1), dict.fromkeys(grams, 2)))
             vector = units(self.random, 1)[0] if vectors else None
             ways.append(structures.Way(asked, vector, (1.0, 1.0) if number == 0 else (0.5, 1.5)))
-        return ways
+        return structures.Ways(ways)
 
 
 def split(scores: FloatArray, n: int) -> tuple[FloatArray, ...]:

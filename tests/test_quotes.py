@@ -53,6 +53,7 @@ from kbsearch.units import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ctypes import Array
 
     from kbsearch.model import FloatArray
 
@@ -169,6 +170,11 @@ def quoting(limit: int, notes: tuple[int, int, int] | None = NOTES, pieces: int 
     )  # fmt: skip
 
 
+def all_alike(how: structures.Quoting, articles: int) -> tuple[Array[structures.Quoting], bytes]:
+    """One way to quote for all articles."""
+    return (structures.Quoting * 1)(how), bytes(articles)
+
+
 ASKED: Final = {"返品": 1.0, "送料": 2.0, "期間": 4.0, "return": 1.0}
 GRAMS: Final = {"g1": 0.5, "g2": 0.25}
 
@@ -182,7 +188,13 @@ def quoted(
     asked = ask(tokens, ASKED if words is None else words, GRAMS if words is None else {})
     rows, ends = np.array(order, np.int64), np.array([len(order)], np.int64)
     found, spans, marks = native.quote_articles(
-        tokens.opened[0], quotes, asked, VECTOR if vectors else None, rows, ends, quoting(limit, notes, pieces)
+        tokens.opened[0],
+        quotes,
+        asked,
+        VECTOR if vectors else None,
+        rows,
+        ends,
+        *all_alike(quoting(limit, notes, pieces), 1),
     )
     return found[0], [tuple(span) for span in spans.tolist()], [tuple(mark) for mark in marks.tolist()]
 
@@ -545,7 +557,13 @@ def test_rows_that_show_one_text_are_quoted_once() -> None:
         quotes = structures.Quotes(units, np.array(rows, np.uint32).ravel(), None)
         ends = np.array([3], np.int64)
         _, spans, _ = native.quote_articles(
-            tokens.opened[0], quotes, asked, None, np.array(order, np.int64), ends, quoting(200)
+            tokens.opened[0],
+            quotes,
+            asked,
+            None,
+            np.array(order, np.int64),
+            ends,
+            *all_alike(quoting(200), len(ends)),
         )
         assert [tuple(span)[:3] for span in spans.tolist()] == expected
 
@@ -562,7 +580,13 @@ def test_a_run_of_grams_marks_words_that_it_covers_by_half() -> None:
     asked = ask(tokens, {}, {"g1": 1.0, "g2": 1.0, "g3": 1.0, "g4": 1.0, "g5": 1.0})
     quotes = structures.Quotes(np.array([0, 30, 0, 0, 0, 1], np.uint16), np.array([0, 1], np.uint32), None)
     *_, marks = native.quote_articles(
-        tokens.opened[0], quotes, asked, None, np.zeros(1, np.int64), np.ones(1, np.int64), quoting(100)
+        tokens.opened[0],
+        quotes,
+        asked,
+        None,
+        np.zeros(1, np.int64),
+        np.ones(1, np.int64),
+        *all_alike(quoting(100), 1),
     )
     assert marks.tolist() == [[0, 0, 4], [0, 8, 10], [0, 20, 23]]  # half of the first, a quarter of the second word
 
@@ -575,7 +599,8 @@ def test_articles_are_quoted_each_by_itself() -> None:
     orders = [[row] for row in range(len(shelf.rows))] + [[0, 1]]
     rows = np.array([row for order in orders for row in order], np.int64)
     ends = np.cumsum([len(order) for order in orders], dtype=np.int64)
-    found, spans, marks = native.quote_articles(tokens.opened[0], quotes, asked, VECTOR, rows, ends, quoting(120))
+    alike = all_alike(quoting(120), len(ends))
+    found, spans, marks = native.quote_articles(tokens.opened[0], quotes, asked, VECTOR, rows, ends, *alike)
     first = [0, 0]
     for record, order in zip(found, orders, strict=True):
         _, own_spans, own_marks = quoted(shelf, order, 120)
@@ -598,7 +623,7 @@ def test_products_of_codes_are_those_of_double_precision_and_the_same_wherever_t
             quotes = structures.Quotes(units, np.array([0, 40], np.uint32), (codes, scales))
             _, spans, _ = native.quote_articles(
                 tokens.opened[0], quotes, ask(tokens, {}, {}), vector, np.zeros(1, np.int64),
-                np.ones(1, np.int64), quoting(20),
+                np.ones(1, np.int64), *all_alike(quoting(20), 1),
             )  # fmt: skip
             products = codes.astype(np.float64) @ vector.astype(np.float64) * scales
             start = int(spans[0]["start"]) // 21
@@ -645,7 +670,7 @@ def quotations(path: Path, spread: float = 0.1, limits: Sequence[int] = (30, 60,
     index = QuoteIndex(path, len(SHELF.rows) + 1, spread, WIDTH)
     articles = [[row] for row in range(len(SHELF.rows))] + [list(range(min(3, len(SHELF.rows))))]
     return [
-        index.quote(tokens.opened, asked, vector, articles, limit, NOTES, (limit < 50, limit < 100))
+        index.quote(tokens.opened, asked, vector, articles, limit, [NOTES] * len(articles), (limit < 50, limit < 100))
         for limit in limits
         for vector in (VECTOR, None)
     ]
@@ -656,7 +681,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     tokens, _ = shelf.open()
     index = QuoteIndex(folder_of(tmp_path / "quotes", shelf), 4, 0.1, WIDTH)
     asked = ask(tokens, ASKED, GRAMS)
-    found = index.quote(tokens.opened, asked, VECTOR, [[0], [1], [2], [2, 0]], 10_000, NOTES)
+    found = index.quote(tokens.opened, asked, VECTOR, [[0], [1], [2], [2, 0]], 10_000, [NOTES] * 4)
     assert [[tuple(span) for span in each.spans] for each in found] == [
         [(0, 0, 81, False, False)],
         [],

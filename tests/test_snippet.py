@@ -73,7 +73,7 @@ class Indexed:
 
     def cut(self, words: Mapping[str, float], grams: Mapping[str, float], limit: int, *, japanese: bool) -> Snippet:
         asked = ask(self._tokens, words, grams)
-        notes = note_sizes(is_japanese=japanese) if says_notes(limit) else None
+        notes = [note_sizes(is_japanese=japanese)] if says_notes(limit) else None
         rows = [list(self.texts)[:3]]
         [quotation] = self._quotes.quote(self._tokens.opened, asked, None, rows, limit, notes)
         return make_snippet(quotation, self.texts, limit, is_japanese=japanese)
@@ -532,7 +532,7 @@ def test_every_snippet_of_every_article_keeps_its_promises(kb: KnowledgeBase) ->
             asked = snapshot.asked(wording.words, wording.grams).terms
             limit = LIMITS[(number + place) % len(LIMITS)] + number % 9
             for rows in {tuple(page.rows[:3]), tuple(reversed(page.rows[-2:]))}:
-                sizes = note_sizes(is_japanese=page.is_japanese) if says_notes(limit) else None
+                sizes = [note_sizes(is_japanese=page.is_japanese)] if says_notes(limit) else None
                 [found] = snapshot.quotes.quote(
                     snapshot.tokens.opened, asked, wording.vector, [list(rows)], limit, sizes
                 )

@@ -396,11 +396,12 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
 }
 
 /* Quote n articles. rows: of all of them, one article after another, best first; ends: articles, where each one's rows
- * end. spans: room for MOST_SPANS an article; marks: row, first and one-past-last character, `space`
- * of them at most. Answers how many marks there are. */
+ * end; which: articles, the place of each one's way to quote among `how`. spans: room for MOST_SPANS an article; marks:
+ * row, first and one-past-last character, `space` of them at most. Answers how many marks there are. */
 int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, const kb_question *question,
                           const float *vector, const int64_t *rows, const int64_t *ends, int64_t n,
-                          const kb_quoting *how, kb_quote *found, kb_span *spans, int32_t *marks, int64_t space) {
+                          const kb_quoting *how, const uint8_t *which, kb_quote *found, kb_span *spans, int32_t *marks,
+                          int64_t space) {
     int64_t count = 0, n_spans = 0, most = 1;
     double total = 0;
     for (int64_t i = 0; i < n; i++) most = ends[i] - (i ? ends[i - 1] : 0) > most ? ends[i] - (i ? ends[i - 1] : 0) : most;
@@ -417,7 +418,7 @@ int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, cons
         count = KB_NO_MEMORY;
     for (int64_t i = 0; i < n && count >= 0; i++) {
         int64_t begin = i ? ends[i - 1] : 0;
-        count = quote_article(tokens, quotes, question, vector, rows + begin, ends[i] - begin, how, total, &scratch,
+        count = quote_article(tokens, quotes, question, vector, rows + begin, ends[i] - begin, how + which[i], total, &scratch,
                               found + i, spans, &n_spans, marks, count, space);
         found[i].spans_end = n_spans;
         found[i].marks_end = count;
