@@ -21,7 +21,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # No contraction to fused multiply-adds: the same question has the same scores on every machine.
-FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=default", "-shared", "-fPIC")
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=default", "-pthread", "-shared", "-fPIC")
 
 
 class CoreBuildHook(BuildHookInterface[Any]):

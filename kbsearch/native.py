@@ -28,6 +28,7 @@ from kbsearch.structures import (
     FEATURES,
     HEAD,
     I64,
+    MARK,
     MATCH,
     PER_ROW,
     QUOTE,
@@ -45,6 +46,7 @@ from kbsearch.structures import (
     Long,
     Models,
     Postings,
+    Proposal,
     Quotes,
     Quoting,
     Scale,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LIBRARY",
     "Judged",
+    "Proposals",
     "TermTables",
     "best",
     "count_terms",
@@ -79,7 +82,6 @@ __all__ = [
     "nearest",
     "opened",
     "pool",
-    "propose",
     "quote_articles",
     "trees",
     "usable_cores",
@@ -186,7 +188,7 @@ def quote_articles(
     ends: RowArray,
     how: Array[Quoting],
     which: bytes,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """What to quote of n articles, see :mod:`kbsearch.quotes`.
 
     Parameters
@@ -200,8 +202,7 @@ def quote_articles(
     -------
     quotes : QUOTE, shape (n,)
     spans : SPAN, of all articles one after another
-    marks : int32, shape (m, 3)
-        Row, first and one-past-last character.
+    marks : MARK, shape (m,)
     """
     n, space = len(ends), _MARKS_PER_ROW * (len(rows) + 1)
     found, spans = np.zeros(n, QUOTE), np.empty(n * SPANS, SPAN)
@@ -210,7 +211,7 @@ def quote_articles(
     if len(which) != n or max(which, default=0) >= len(how):
         raise AssertionError("one of the ways to quote for each article")
     while True:
-        marks = np.empty((space, 3), np.int32)
+        marks = np.empty(space, MARK)
         count = _library().kb_quote_articles(
             tokens, quotes, asked, None if vector is None else address(vector, F32), address(rows, I64),
             address(ends, I64), n, how, which, place(found), place(spans), place(marks), space,
@@ -384,29 +385,59 @@ def frequencies(postings: Postings, ids: NDArray[np.uint32]) -> RowArray:
     return rows
 
 
-def propose(
-    lexicon: Lexicon,
-    questions: Sequence[Asked],
-    streams: Sequence[int],
-    limits: tuple[int, int],
-    allowed: NDArray[np.bool_] | None,
-) -> tuple[RowArray, NDArray[np.uint32]]:
+class Proposals:
     """The best rows of each question in each stream (0 words, 1 grams), at most so many of each part.
 
-    ``allowed`` says which rows of all parts take part, all without it. Gives rows in any order, int64 of shape (n,),
-    and their sums: uint32, in units of 2⁻²⁴ of what the heaviest of the question's terms can give that the part knows.
+    Parameters
+    ----------
+    lexicon, questions, streams
+        What is asked, and of what.
+    limits
+        Rows of the first part and of the second.
+    allowed
+        Which rows of all parts take part, bool; all without it.
     """
-    if allowed is not None and len(allowed) != lexicon.rows:
-        raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")
-    room = sum(max(limit, 0) for limit in limits) * len(questions) * len(streams)
-    rows, sums = np.empty(room, np.int64), np.empty(room, np.uint32)
-    asked = (ctypes.POINTER(Asked) * len(questions))(*map(ctypes.pointer, questions))
-    count = _library().kb_propose(
-        lexicon, asked, len(questions), sum(1 << stream for stream in streams),
-        None if allowed is None else address(allowed, BOOL), *limits, place(rows), place(sums),
-    )  # fmt: skip
-    _check(count)
-    return rows[:count], sums[:count]
+
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        questions: Sequence[Asked],
+        streams: Sequence[int],
+        limits: tuple[int, int],
+        allowed: NDArray[np.bool_] | None,
+    ) -> None:
+        self._open: Proposal | None = None
+        if allowed is not None and len(allowed) != lexicon.rows:
+            raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")
+        room = sum(max(limit, 0) for limit in limits) * len(questions) * len(streams)
+        self._rows, self._sums = np.empty(room, np.int64), np.empty(room, np.uint32)
+        asked = (ctypes.POINTER(Asked) * len(questions))(*map(ctypes.pointer, questions))
+        self._held = lexicon, questions, asked, allowed
+        self._open = Proposal(
+            ctypes.pointer(lexicon), ctypes.addressof(asked), len(questions), sum(1 << stream for stream in streams),
+            None if allowed is None else address(allowed, BOOL), limits, place(self._rows), place(self._sums),
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """Let another core look for them, where one is idle, until they are asked for."""
+        if self._open is not None:
+            _library().kb_begin_proposal(self._open)
+
+    def found(self) -> tuple[RowArray, NDArray[np.uint32]]:
+        """Rows in any order, int64 of shape (n,), and their sums, uint32; to be asked for once.
+
+        A sum is in units of 2⁻²⁴ of what the heaviest of the question's terms can give that the part knows.
+        """
+        begun, self._open = self._open, None
+        if begun is None:
+            raise AssertionError("proposals are given once")
+        count = _library().kb_end_proposal(begun)
+        _check(count)
+        return self._rows[:count], self._sums[:count]
+
+    def __del__(self) -> None:
+        if self._open is not None:  # somebody may be writing into these arrays
+            _library().kb_end_proposal(self._open)
 
 
 def pool(corpus: Corpus, ways: Ways, proposals: RowArray) -> tuple[RowArray, FloatArray]:
@@ -545,13 +576,14 @@ def _library() -> ctypes.CDLL:
         tokens, *(Address,) * 3, Long, *(Address,) * 3, Long, Address, Long, Address, *(ctypes.c_float,) * 2,
     )  # fmt: skip
     library.kb_frequencies.argtypes = (postings, Address, Long, Address)
-    library.kb_propose.argtypes = (
-        ctypes.POINTER(Lexicon), ctypes.POINTER(asked), Long, ctypes.c_int32, Address, Long, Long, *(Address,) * 2,
-    )  # fmt: skip
+    library.kb_begin_proposal.argtypes = (ctypes.POINTER(Proposal),)
+    library.kb_begin_proposal.restype = None
+    library.kb_end_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_quote_articles.argtypes = (
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,
         *(Address,) * 3, Long,
     )  # fmt: skip
-    for name in ("kb_best", "kb_nearest", "kb_pool", "kb_judge", "kb_quote_articles", "kb_count_terms", "kb_propose"):
-        getattr(library, name).restype = Long
+    counting = "best", "nearest", "pool", "judge", "quote_articles", "count_terms", "end_proposal"
+    for name in counting:
+        library[f"kb_{name}"].restype = Long
     return library

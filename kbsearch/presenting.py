@@ -117,10 +117,11 @@ def _quotations(
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:
     """The terms of all wordings: what is highlighted."""
+    if len(query.wordings) == 1:
+        return query.wordings[0].asked
     words = dict.fromkeys(term for way in query.wordings for term in way.words)
     grams = dict.fromkeys(term for way in query.wordings for term in way.grams)
-    first = query.wordings[0]
-    return snapshot.asked(*((first.words, first.grams) if len(query.wordings) == 1 else (tuple(words), tuple(grams))))
+    return snapshot.asked(tuple(words), tuple(grams))
 
 
 def _passages(snapshot: Snapshot, rows: Sequence[RankedRow]) -> tuple[PassageHit, ...]:

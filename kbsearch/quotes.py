@@ -25,7 +25,7 @@ from __future__ import annotations
 from array import array
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from ctypes import Array
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray
     from kbsearch.units import Unit
@@ -285,8 +287,10 @@ class QuoteIndex:
         ends = np.array(list(accumulate(map(len, articles))), dtype=np.int64)
         given = tokens, self._open, asked, vector, rows, ends, how, which
         found = soundly(self._folder, INSIDE, native.quote_articles, *given)
-        quotes, spans, marks = (each.tolist() for each in found)
-        return list(_quotations(quotes, spans, marks, first))
+        if first:
+            for records in found:
+                records["row"] += first
+        return list(_quotations(*found))
 
 
 @lru_cache(maxsize=256)
@@ -309,17 +313,10 @@ def room_of(limit: int) -> int:
     return limit - 2 if limit > 2 else limit  # noqa: PLR2004 - two ellipses
 
 
-def _quotations(
-    quotes: list[tuple[int, ...]], spans: list[tuple[int, ...]], marks: list[list[int]], first: int
-) -> Iterator[Quotation]:
-    done = marked = 0
-    for row, spans_end, marks_end, notes, step, last_step, steps, total, tokens in quotes:
-        yield Quotation(
-            row + first,
-            tuple([Quoted(at + first, start, end, bool(b), bool(a)) for at, start, end, b, a in spans[done:spans_end]]),
-            tuple([(at + first, start, end) for at, start, end in marks[marked:marks_end]]),
-            notes,
-            (step, last_step, steps, total),
-            tokens,
-        )
-        done, marked = spans_end, marks_end
+def _quotations(quotes: NDArray[Any], spans: NDArray[Any], marks: NDArray[Any]) -> Iterator[Quotation]:
+    quoted, marked = [Quoted._make(span) for span in spans.tolist()], marks.tolist()
+    span = mark = 0
+    for row, spans_end, marks_end, notes, first, last, steps, total, tokens in quotes.tolist():
+        own, its = tuple(quoted[span:spans_end]), tuple(marked[mark:marks_end])
+        yield Quotation(row, own, its, notes, (first, last, steps, total), tokens)
+        span, mark = spans_end, marks_end

@@ -41,7 +41,6 @@ WORDS_ONLY: Final[frozenset[Mode]] = frozenset({"lexical", "words", "grams"})
 _RRF_K: Final = 60
 
 _LEXICAL = np.float32(0.55)  # the rest is the dense leg's
-_SHARPNESS = 1.5
 _MIN_COSINE_SPREAD = 0.02  # pools closer together than this say nothing by their order
 
 
@@ -160,14 +159,15 @@ def _coverage(scores: FloatArray, ceiling: float) -> FloatArray:
     """Share of the question's idf mass, sharpened, in [0, 1]."""
     if ceiling <= 0:
         return np.zeros_like(scores)
-    share: FloatArray = (scores / np.float32(ceiling)) ** np.float32(_SHARPNESS)
-    return share
+    share: FloatArray = scores / np.float32(ceiling)
+    sharpened: FloatArray = share * np.sqrt(share)  # to the power of 1.5
+    return sharpened
 
 
 def _standing(cosines: FloatArray) -> FloatArray:
     """Place of each cosine between the lowest and the highest of the pool, in [0, 1]."""
     if len(cosines) == 0:
         return cosines
-    low, high = cosines.min(), cosines.max()
+    low, high = np.minimum.reduce(cosines), np.maximum.reduce(cosines)
     standing: FloatArray = (cosines - low) / np.float32(max(high - low, _MIN_COSINE_SPREAD))
     return standing

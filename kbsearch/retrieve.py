@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native, structures
-from kbsearch.beside import beside
 from kbsearch.bm25 import STREAMS
 from kbsearch.columns import INSIDE, soundly
 from kbsearch.courtesy import without_courtesy
@@ -142,8 +141,7 @@ class RankedRow(NamedTuple):
     parts: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class RankedArticle:
+class RankedArticle(NamedTuple):
     """An article with its score and its best rows of different texts: at least one, at most ``SHOWN_ROWS``.
 
     ``ranked_as`` is the version of it that has the score, where another one is shown; else its own number.
@@ -302,6 +300,8 @@ def _chosen_articles(
     """
     inside = np.array([one.shown_at for one in chosen if one.shown_at >= 0], dtype=np.int64)
     found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, inside, mode)
+    if all(one.shown_at == one.ranked_at for one in chosen):
+        return found
     missing = sorted(one.number for one in chosen if one.shown_at < 0)
     if missing:
         owners = snapshot.article_of_row
@@ -435,13 +435,15 @@ def candidates(
 def _by_words(
     snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode, excluded: tuple[int, ...]
 ) -> Callable[[], RowArray]:
-    """Gives what the streams of the lexical leg propose; of a large corpus, it is looked for beside what comes next."""
+    """Gives what the streams of the lexical leg propose, which is looked for beside the dense leg."""
     streams: list[Stream] = [stream for stream in STREAMS if mode not in {"dense", *STREAMS} - {stream}]
     if not streams:
         return lambda: _NO_ROWS
     asked = [wording.asked.terms for wording in query.wordings]
-    propose = partial(snapshot.lexical.propose, asked, streams, pool, snapshot.admitted_rows(where, excluded))
-    return beside(_helpers(snapshot) if query.wordings[0].vector is not None else None, propose)
+    given = asked, streams, pool, snapshot.admitted_rows(where, excluded)
+    if query.wordings[0].vector is None:  # nothing else to do meanwhile
+        return partial(snapshot.lexical.propose, *given)
+    return snapshot.lexical.propose_later(*given)
 
 
 def _helpers(snapshot: Snapshot) -> ThreadPoolExecutor | None:

@@ -238,4 +238,4 @@ class _Memory:
 
 def today() -> dt.date:
     """The day by which validity is judged, in the machine's own time zone."""
-    return dt.datetime.now().astimezone().date()
+    return dt.date.today()  # noqa: DTZ011 - and in a tenth of the time that a zone takes

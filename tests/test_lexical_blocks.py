@@ -14,6 +14,7 @@ import pytest
 from legs import found, leg_of, ranks_as_all, whole_ranking
 from terms import Row, Text
 
+from kbsearch import native
 from kbsearch.bm25 import STREAMS, quantised_length
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def test_rows_of_lengths_that_the_postings_do_not_tell_apart_stand_in_their_orde
     giant = Row(Text.of("y"), weights=(8_000_000, 0, 0, 0))
     index = leg_of(tmp_path, [*(" ".join(["返品", *["x"] * (length - 1)]) for length in lengths), giant])
     asked = index.asked(["返品"], ()).terms
-    [rows, sums] = index._found([asked], ["words"], (100, 0), None)
+    rows, sums = native.Proposals(index._lexicon, [asked], [0], (100, 0), None).found()
     assert len(rows) == 100
     assert len(set(sums.tolist())) < 0.7 * len(set(lengths))
     ranks_as_all(index, "words", ["返品"], range(1, 101))

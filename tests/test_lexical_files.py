@@ -23,7 +23,7 @@ from legs import every_score, found, leg_of, row_of
 from oracles import best_sums, postings_of
 from terms import Row, Text, opened
 
-from kbsearch import lexical
+from kbsearch import lexical, native
 from kbsearch.bm25 import STREAMS
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalIndex, write_lexical
@@ -58,7 +58,7 @@ def test_the_files_are_what_the_module_says(tmp_path: Path, rows: int) -> None:
 def test_sums_are_those_of_plain_python(tmp_path: Path) -> None:
     index = leg_of(tmp_path, SHELF)
     asked = index.asked(Text.read("返品の送料は誰の負担").terms("words"), []).terms
-    rows, sums = index._found([asked], ["words"], (5, 0), None)
+    rows, sums = native.Proposals(index._lexicon, [asked], [0], (5, 0), None).found()
     expected = best_sums(index._open, asked, 0, None, 5)
     assert sorted(zip((-sums.astype(np.int64)).tolist(), rows.tolist(), strict=True)) == expected
 

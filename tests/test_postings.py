@@ -133,7 +133,7 @@ def test_the_rows_that_are_proposed_are_those_of_plain_python(
     n, most = len(both[0]), len(both[0]) + len(both[1])
     allowed = data.draw(st.none() | st.lists(st.booleans(), min_size=most, max_size=most))
     mask = None if allowed is None else np.array(allowed, np.bool_)
-    rows, sums = native.propose(structures.Lexicon(parts), questions, streams, limits, mask)
+    rows, sums = native.Proposals(structures.Lexicon(parts), questions, streams, limits, mask).found()
     assert (rows.dtype, sums.dtype) == (np.dtype(np.int64), np.dtype(np.uint32))
     expected = []
     for question, stream in product(questions, streams):
@@ -235,11 +235,11 @@ def test_a_mask_has_a_yes_or_no_for_each_row() -> None:
     tokens = opened(SHELF)
     lexicon = structures.Lexicon([filled(tokens)[0]])
     asked = [ask(tokens, {"送料": 1.0}, {}, ({"送料": 1}, {}))]
-    assert sorted(native.propose(lexicon, asked, [0], (5, 0), np.ones(2, np.bool_))[0].tolist()) == [0, 1]
+    assert sorted(native.Proposals(lexicon, asked, [0], (5, 0), np.ones(2, np.bool_)).found()[0].tolist()) == [0, 1]
     wrong: Any
     for wrong in (np.ones(1, np.bool_), np.ones(3, np.bool_), np.ones(2, np.uint8), np.ones(4, np.bool_)[::2]):
         with pytest.raises(AssertionError):
-            native.propose(lexicon, asked, [0], (5, 0), wrong)
+            native.Proposals(lexicon, asked, [0], (5, 0), wrong).found()
 
 
 @pytest.mark.parametrize("limits", [(-5, 10), (10, -5), (-1, -1), (-(2**62), 2)])
@@ -247,7 +247,7 @@ def test_a_limit_below_none_is_none(limits: tuple[int, int]) -> None:
     tokens = opened([Row(Text.of("送料"))] * 9)
     lexicon = structures.Lexicon([filled(tokens)[0], filled(tokens)[0]])
     asked = [ask(tokens, {"送料": 1.0}, {}, ({"送料": 1}, {}))]
-    rows, _ = native.propose(lexicon, asked, [0], limits, None)
+    rows, _ = native.Proposals(lexicon, asked, [0], limits, None).found()
     expected = [*range(min(9, max(limits[0], 0))), *range(9, 9 + min(9, max(limits[1], 0)))]
     assert sorted(rows.tolist()) == expected
 
@@ -260,10 +260,10 @@ def test_more_terms_than_are_asked_are_refused() -> None:
         idfs = dict.fromkeys(terms[:n], 1.0)
         asked = [ask(tokens, idfs, {}, (dict.fromkeys(idfs, 1), {}))]
         if n == 64:
-            assert native.propose(lexicon, asked, [0], (5, 0), None)[0].tolist() == [0]
+            assert native.Proposals(lexicon, asked, [0], (5, 0), None).found()[0].tolist() == [0]
         else:
             with pytest.raises(structures.Damaged):
-                native.propose(lexicon, asked, [0], (5, 0), None)
+                native.Proposals(lexicon, asked, [0], (5, 0), None).found()
 
 
 @pytest.mark.parametrize(("terms", "entries"), [(0, 2), (1, 2), (3, 2), (5, 4), (2, 0), (2, 3), (4, 5)])
@@ -333,7 +333,7 @@ for _ in range(int(sys.argv[2])):
     allowed = None if random.random() < 0.5 else random.random(sum(sizes)) < 0.5
     limits = tuple(random.integers(0, 40, 2).tolist())
     for call in (
-        lambda: native.propose(structures.Lexicon(parts), asked, [0, 1], limits, allowed),
+        lambda: native.Proposals(structures.Lexicon(parts), asked, [0, 1], limits, allowed).found(),
         lambda: native.frequencies(parts[0], np.concatenate(known)[:, 0].copy()),
     ):
         try:

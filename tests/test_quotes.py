@@ -588,7 +588,7 @@ def test_a_run_of_grams_marks_words_that_it_covers_by_half() -> None:
         np.ones(1, np.int64),
         *all_alike(quoting(100), 1),
     )
-    assert marks.tolist() == [[0, 0, 4], [0, 8, 10], [0, 20, 23]]  # half of the first, a quarter of the second word
+    assert marks.tolist() == [(0, 0, 4), (0, 8, 10), (0, 20, 23)]  # half of the first, a quarter of the second word
 
 
 def test_articles_are_quoted_each_by_itself() -> None:

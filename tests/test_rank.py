@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 from kbsearch.rank import (
     _LEXICAL,
     _MIN_COSINE_SPREAD,
-    _SHARPNESS,
     MODES,
     Candidates,
     Mode,
@@ -70,7 +69,7 @@ def pools(draw: st.DrawFn, min_size: int = 1) -> Candidates:
 
 def test_the_lexical_mode_is_the_mean_share_of_both_streams() -> None:
     scores = rank(pool([10, 5, 0], [20, 0, 5]), "lexical")
-    expected = [(1 + 1) / 2, (0.5**_SHARPNESS + 0) / 2, (0 + 0.25**_SHARPNESS) / 2]
+    expected = [(1 + 1) / 2, (0.5**1.5 + 0) / 2, (0 + 0.25**1.5) / 2]
     assert scores.tolist() == pytest.approx(expected, rel=1e-6)
 
 
@@ -82,7 +81,7 @@ def test_the_hybrid_mode_adds_the_share_and_the_place_in_the_pool() -> None:
     scores = rank(pool([10, 5, 0], [20, 0, 0], dense=[0.7, 0.8, 0.9]), "hybrid")
     expected = [
         LEXICAL * 1 + (1 - LEXICAL) * 0,
-        LEXICAL * (0.5**_SHARPNESS) / 2 + (1 - LEXICAL) * 0.5,
+        LEXICAL * (0.5**1.5) / 2 + (1 - LEXICAL) * 0.5,
         LEXICAL * 0 + (1 - LEXICAL) * 1,
     ]
     assert scores.tolist() == pytest.approx(expected, abs=1e-6)

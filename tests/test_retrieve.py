@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from conftest import FAKE, write_articles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kbsearch import retrieve
+from kbsearch import native, retrieve
+from kbsearch.bm25 import STREAMS
 from kbsearch.builder import build
 from kbsearch.model import Filter
 from kbsearch.rank import BASELINES, MODES
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kbsearch.bm25 import Stream
-    from kbsearch.model import RowArray
     from kbsearch.rank import Candidates, Mode, Overlap
-    from kbsearch.structures import Asked
+    from kbsearch.structures import Asked, Lexicon
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")
 
@@ -132,17 +130,21 @@ def test_legs_beside_each_other_propose_what_they_propose_in_turn(
 
 
 def test_what_goes_wrong_beside_is_an_error_of_the_question(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    beside: list[str] = []
+    expected = kb.ranking(QUESTIONS[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(native.Proposals, "found", failing)
+        with pytest.raises(ValueError, match="a flipped byte"):
+            kb.search(QUESTIONS[0])
+    with monkeypatch.context() as patched:  # the proposals are under way, and nobody asks for them any more
+        patched.setattr(kb.snapshot.vectors, "search_scripts", failing)
+        for _ in range(50):
+            with pytest.raises(ValueError, match="a flipped byte"):
+                kb.search(QUESTIONS[0])
+    assert kb.ranking(QUESTIONS[0]) == expected
 
-    def failing(*_: Any) -> RowArray:
-        beside.append(threading.current_thread().name)
-        raise ValueError("a flipped byte")
 
-    monkeypatch.setattr(retrieve, "_LARGE", 0)
-    monkeypatch.setattr(kb.snapshot.lexical, "propose", failing)
-    with pytest.raises(ValueError, match="a flipped byte"):
-        kb.search(QUESTIONS[0])
-    assert beside[0].startswith("kbsearch-leg")
+def failing(*_: Any, **__: Any) -> Any:
+    raise ValueError("a flipped byte")
 
 
 @pytest.mark.parametrize(
@@ -158,14 +160,14 @@ def test_what_goes_wrong_beside_is_an_error_of_the_question(kb: KnowledgeBase, m
 def test_all_wordings_are_asked_at_once_in_the_streams_of_the_mode(
     kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, mode: Mode, streams: list[str] | None
 ) -> None:
-    propose, asked = kb.snapshot.lexical.propose, list[tuple[int, list[str]]]()
+    make, asked = native.Proposals, list[tuple[int, list[str]]]()
 
-    def noted(questions: Sequence[Asked], of: Sequence[Stream], *rest: Any) -> RowArray:
-        asked.append((len(questions), list(of)))
-        return propose(questions, of, *rest)
+    def noted(lexicon: Lexicon, questions: Sequence[Asked], of: Sequence[int], *rest: Any) -> native.Proposals:
+        asked.append((len(questions), [STREAMS[stream] for stream in of]))
+        return make(lexicon, questions, of, *rest)
 
-    monkeypatch.setattr(kb.snapshot.lexical, "propose", noted)
-    query = kb.prepare(QUESTIONS[0])
+    monkeypatch.setattr(native, "Proposals", noted)
+    query = kb.prepare(QUESTIONS[0], mode)
     candidates(kb.snapshot, query, Filter(), 100, mode)
     assert asked == ([] if streams is None else [(len(query.wordings), streams)])
 

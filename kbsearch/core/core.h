@@ -2,9 +2,9 @@
  * which passages are near, and what of each is shown.
  *
  * Plain C without Python's headers, called through kbsearch/native.py, which says what the arrays are. Every function
- * takes pointers to arrays of stated sizes and works on no global state, so any number of threads may be inside at once;
- * ctypes lets go of the interpreter's lock meanwhile. Files may be damaged: whatever was read from one is checked before
- * it is followed, and a function answers KB_CORRUPT instead of reading elsewhere.
+ * takes pointers to arrays of stated sizes and works on no global state but the one helper of beside.c, so any number of
+ * threads may be inside at once; ctypes lets go of the interpreter's lock meanwhile. Files may be damaged: whatever was
+ * read from one is checked before it is followed, and a function answers KB_CORRUPT instead of reading elsewhere.
  *
  * Never: print; depend on the order of floating-point sums that a compiler may change.
  */
@@ -181,6 +181,19 @@ typedef struct {
     const double *value;
     int64_t trees, nodes, leaves, width;
 } kb_forest;
+
+/* Work that another thread may do meanwhile; see beside.c. Who begins it ends it, and keeps it and what it is given until
+ * then. */
+typedef struct {
+    int64_t (*work)(void *given);
+    void *given;
+    int64_t answer;
+    int32_t is_offered;
+    _Atomic int32_t done;
+} kb_job;
+
+KB_HIDDEN void kb_begin(kb_job *job);
+KB_HIDDEN int64_t kb_end(kb_job *job); /* the answer of the work */
 
 int kb_describe(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n, float *words,
                 float *grams, float *cover, float *reverse);

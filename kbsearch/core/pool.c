@@ -5,7 +5,7 @@
 
 #include "core.h"
 
-enum { FEW_SAMPLED = 30, TIES = 3, CHOICES = 5, CROWD = 10, LEADS = 4 };
+enum { ENOUGH_FOR_TWO = 128, FEW_SAMPLED = 30, TIES = 3, CHOICES = 5, CROWD = 10, LEADS = 4 };
 
 static const float LEAST_SPREAD = 0.003f, BEHIND = 1e-4f;
 static const double TIE_WEIGHT = 1e-3;
@@ -27,24 +27,48 @@ static void raise_to(float *values, const float *others, int64_t n, float unit) 
     }
 }
 
-/* One way of asking, compared with rows of all parts. room: 15 floats a row, for words, grams, cosines, cover, reverse. */
-static int compare(const kb_corpus *corpus, const kb_way *way, const int64_t *rows, int64_t n, int64_t *shifted,
-                   float *room) {
-    int64_t first = below(rows, n, corpus->parts[0].rows);
-    float *words = room, *grams = words + n, *dense = grams + n, *cover = dense + n, *reverse = cover + KB_FIELDS * n;
-    for (int part = 0; part < 2; part++) {
-        const kb_part *here = corpus->parts + part;
-        int64_t from = part ? first : 0, count = part ? n - first : first;
+/* One way of asking, to be compared with the rows from `from` to `to` of n. room: 15 floats a row, for words, grams,
+ * cosines, cover and reverse. */
+typedef struct {
+    const kb_corpus *corpus;
+    const kb_way *way;
+    const int64_t *rows;
+    int64_t from, to, n, *shifted;
+    float *room;
+} kb_compared;
+
+static int64_t compare(void *given) {
+    const kb_compared *here = given;
+    const kb_corpus *corpus = here->corpus;
+    const kb_way *way = here->way;
+    int64_t size = here->to - here->from, first = below(here->rows + here->from, size, corpus->parts[0].rows);
+    float *words = here->room, *grams = words + here->n, *dense = grams + here->n, *cover = dense + here->n,
+          *reverse = cover + KB_FIELDS * here->n;
+    for (int second = 0; second < 2; second++) {
+        const kb_part *part = corpus->parts + second;
+        int64_t from = here->from + (second ? first : 0), count = second ? size - first : first;
         if (!count) continue;
-        if (!here->tokens) return KB_CORRUPT;
-        for (int64_t i = 0; i < count; i++) shifted[i] = rows[from + i] - (part ? corpus->parts[0].rows : 0);
-        int failed = kb_describe(here->tokens, way->terms, shifted, count, words + from, grams + from,
+        if (!part->tokens) return KB_CORRUPT;
+        int64_t *shifted = here->shifted + from;
+        for (int64_t i = 0; i < count; i++) shifted[i] = here->rows[from + i] - (second ? corpus->parts[0].rows : 0);
+        int failed = kb_describe(part->tokens, way->terms, shifted, count, words + from, grams + from,
                                  cover + KB_FIELDS * from, reverse + KB_FIELDS * from);
         if (!failed && way->vector)
-            failed = kb_dots(here->vectors, here->rows, corpus->width, shifted, count, way->vector, dense + from);
+            failed = kb_dots(part->vectors, part->rows, corpus->width, shifted, count, way->vector, dense + from);
         if (failed) return failed;
     }
     return 0;
+}
+
+/* The same of all rows: of many, the helper takes the last ones, a little less than half, for it begins later. */
+static int64_t compare_all(const kb_compared *all) {
+    kb_compared own = *all, others = *all;
+    kb_job job = {.work = compare, .given = &others};
+    if (all->n < ENOUGH_FOR_TWO) return compare(&own);
+    own.to = others.from = all->n * 9 / 16;
+    kb_begin(&job);
+    int64_t failed = compare(&own), failed_there = kb_end(&job);
+    return failed ? failed : failed_there;
 }
 
 /* What the proposals, n rows in any order, have in common with a question in all its ways; a row has the best of them.
@@ -62,7 +86,7 @@ int64_t kb_pool(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, int
     }
     for (int64_t way = 0; way < n_ways && !failed; way++) {
         float *into = way ? more : scores;
-        failed = compare(corpus, ways + way, rows, m, (int64_t *)keys, into);
+        failed = compare_all(&(kb_compared){corpus, ways + way, rows, 0, m, m, (int64_t *)keys, into});
         if (failed || !way) continue;
         raise_to(scores, more, m, ways[way].words_unit);
         raise_to(scores + m, more + m, m, ways[way].grams_unit);

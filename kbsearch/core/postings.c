@@ -231,31 +231,54 @@ static int64_t propose(const kb_postings *postings, const kb_question *question,
     }
 }
 
-/* The best rows of n questions, for each stream whose bit is set: at most k[0] of the first part and k[1] of the second
- * each, in any order; answers how many in all, for which there is room. scores: in units of 2^-24 of the most that the
- * heaviest of the question's terms gives that the part knows. */
-int64_t kb_propose(const kb_lexicon *lexicon, const kb_question *const *questions, int64_t n, int32_t streams,
-                   const uint8_t *allowed, int64_t k_first, int64_t k_second, int64_t *rows, uint32_t *scores) {
-    int64_t k[2] = {k_first, k_second}, most = k_first > k_second ? k_first : k_second, count = 0, failed = 0;
+/* What to propose rows for. scores: in units of 2^-24 of the most that the heaviest of the question's terms gives that
+ * the part knows. */
+typedef struct {
+    const kb_lexicon *lexicon;
+    const kb_question *const *questions;
+    int64_t n;
+    int32_t streams;        /* those whose bit is set */
+    const uint8_t *allowed; /* rows, or NULL */
+    int64_t k[2];           /* at most so many rows of each part */
+    int64_t *rows;          /* in any order; room for all */
+    uint32_t *scores;
+    kb_job job;
+} kb_proposal;
+
+static int64_t propose_all(void *given) {
+    const kb_proposal *here = given;
+    const int64_t *k = here->k, most = k[0] > k[1] ? k[0] : k[1];
+    int64_t count = 0, failed = 0;
     uint32_t *sums = calloc(KB_BLOCK, sizeof *sums);
     uint16_t *some = malloc((KB_BLOCK + SCAN) * sizeof *some);
     uint64_t *keys = malloc((size_t)(most > 0 ? most : 1) * sizeof *keys);
     if (!sums || !some || !keys) failed = KB_NO_MEMORY;
-    for (int64_t i = 0; i < 4 * n && !failed; i++) {
+    for (int64_t i = 0; i < 4 * here->n && !failed; i++) {
         int stream = i & 1, part = i >> 1 & 1;
-        const kb_postings *postings = lexicon->parts[part];
-        if (!postings || !(streams >> stream & 1)) continue;
-        int64_t first_row = part ? lexicon->parts[0]->n_rows : 0;
-        int64_t found = propose(postings, questions[i / 4], stream, allowed ? allowed + first_row : NULL, k[part], sums,
-                                some, keys);
+        const kb_postings *postings = here->lexicon->parts[part];
+        if (!postings || !(here->streams >> stream & 1)) continue;
+        int64_t first_row = part ? here->lexicon->parts[0]->n_rows : 0;
+        int64_t found = propose(postings, here->questions[i / 4], stream,
+                                here->allowed ? here->allowed + first_row : NULL, k[part], sums, some, keys);
         if (found < 0) failed = found;
         for (int64_t j = 0; j < found; j++, count++) {
-            rows[count] = first_row + (int64_t)(0xFFFFFFFFu - (uint32_t)keys[j]);
-            scores[count] = (uint32_t)(keys[j] >> 32);
+            here->rows[count] = first_row + (int64_t)(0xFFFFFFFFu - (uint32_t)keys[j]);
+            here->scores[count] = (uint32_t)(keys[j] >> 32);
         }
     }
     free(sums);
     free(some);
     free(keys);
     return failed ? failed : count;
+}
+
+/* Begins with it, where there is a helper to do so, and gives how many rows there are. Between the two, and where it is
+ * not begun, the proposal stays as it is. */
+void kb_begin_proposal(kb_proposal *proposal) {
+    proposal->job = (kb_job){.work = propose_all, .given = proposal};
+    kb_begin(&proposal->job);
+}
+
+int64_t kb_end_proposal(kb_proposal *proposal) {
+    return proposal->job.work ? kb_end(&proposal->job) : propose_all(proposal);
 }
