@@ -43,6 +43,7 @@ from kbsearch.structures import (
     Damaged,
     Forest,
     Lexicon,
+    Links,
     Long,
     Models,
     Postings,
@@ -85,6 +86,7 @@ __all__ = [
     "quote_articles",
     "trees",
     "usable_cores",
+    "walk",
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
@@ -330,6 +332,16 @@ def nearest(
     return found[:count], scores[:count]
 
 
+def walk(links: Links, vector: FloatArray, reach: int, k: int) -> RowArray:
+    """The k nodes nearest to a vector by their codes, best first, that a walk finds which keeps ``reach`` of them."""
+    found = np.empty(max(min(k, links.n), 0), np.int64)
+    if len(vector) != links.width:
+        raise AssertionError(f"a vector of {links.width} numbers, not {len(vector)}")
+    count = _library().kb_walk(links, address(vector, F32), reach, len(found), place(found))
+    _check(count)
+    return found[:count]
+
+
 def count_terms(tokens: Tokens, tables: TermTables) -> int:
     """Count the rows of each term in empty tables; how many terms there are, or the size when there is no room."""
     size = _size_of(tables)
@@ -570,6 +582,7 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )
+    library.kb_walk.argtypes = (ctypes.POINTER(Links), Address, Long, Long, Address)
     postings = ctypes.POINTER(Postings)
     library.kb_count_terms.argtypes = (tokens, *(Address,) * 4, Long)
     library.kb_fill_postings.argtypes = (
@@ -583,7 +596,7 @@ def _library() -> ctypes.CDLL:
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,
         *(Address,) * 3, Long,
     )  # fmt: skip
-    counting = "best", "nearest", "pool", "judge", "quote_articles", "count_terms", "end_proposal"
+    counting = "best", "nearest", "pool", "judge", "quote_articles", "count_terms", "end_proposal", "walk"
     for name in counting:
         library[f"kb_{name}"].restype = Long
     return library
