@@ -199,6 +199,12 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
                 float *grams, float *cover, float *reverse);
 int64_t kb_matches(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n,
                    kb_match *matches, int64_t room, int64_t *ends);
+typedef struct kb_finder kb_finder;
+
+KB_HIDDEN kb_finder *kb_open_finder(const kb_question *question); /* NULL: no memory */
+KB_HIDDEN int64_t kb_find(kb_finder *finder, const kb_tokens *tokens, const kb_question *question, int64_t row,
+                          kb_match *matches, int64_t room);
+KB_HIDDEN void kb_close_finder(kb_finder *finder);
 int kb_dots(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n, const float *vector,
             float *products);
 int kb_features(int64_t n, int64_t m, const int64_t *group, const float *words, const float *grams, const float *dense,

@@ -284,7 +284,24 @@ typedef struct {
     kb_match *matches;
     uint32_t *seen;
     int64_t *order;
+    kb_finder *finder;
 } kb_scratch;
+
+/* Asks for the units and codes of some rows: by the time that they are looked at, they have come. */
+static void fetch_ahead(const kb_tokens *tokens, const kb_quotes *quotes, const int64_t *rows, int64_t n) {
+    enum { LINE = 64, ENOUGH = 16 };
+    for (int64_t r = 0; r < n; r++) {
+        if (rows[r] < 0 || rows[r] >= quotes->n_rows || rows[r] >= tokens->n_rows) continue;
+        int64_t from = quotes->rows[2 * rows[r]], size = quotes->rows[2 * rows[r] + 1];
+        size = size < ENOUGH ? size : ENOUGH;
+        if (from + size > quotes->n_units) continue;
+        __builtin_prefetch(tokens->rows + rows[r]);
+        for (int64_t at = 0; at < size * (int64_t)sizeof *quotes->units; at += LINE)
+            __builtin_prefetch((const char *)(quotes->units + from) + at);
+        for (int64_t at = 0; quotes->codes && at < size * quotes->width; at += LINE)
+            __builtin_prefetch(quotes->codes + from * quotes->width + at);
+    }
+}
 
 /* Products of the codes of n units with a vector. Sixteen sums, added up in one fixed order, as in kb_dots. */
 KB_WIDE static void products_of(const int8_t *restrict codes, int64_t n, int64_t width, const float *restrict vector,
@@ -335,8 +352,7 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
         int64_t row = rows[scratch->order[2 * o + 1]], from = quotes->rows[2 * row], size = quotes->rows[2 * row + 1];
         if (from + size > quotes->n_units || tokens->rows[row].body >= tokens->n_texts) return KB_CORRUPT;
         if (size > MOST_UNITS - page.n) size = MOST_UNITS - page.n;
-        int64_t found, k = 0;
-        int64_t many = kb_matches(tokens, question, &row, 1, scratch->matches, MOST_PLACES, &found);
+        int64_t k = 0, many = kb_find(scratch->finder, tokens, question, row, scratch->matches, MOST_PLACES);
         if (many < 0) return many;
         int32_t last = page.n + (int32_t)size - 1;
         if (quotes->codes && vector)
@@ -381,7 +397,7 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
         while (!cut && j < scratch->units[i].last && page.chosen[j + 1]) j++;
         kb_span *span = spans + (*n_spans)++;
         *span = (kb_span){scratch->units[i].row, scratch->units[i].unit->start, scratch->units[j].unit->end, 0, 0};
-        int64_t found, many = kb_matches(tokens, question, &span->row, 1, scratch->matches, MOST_PLACES, &found);
+        int64_t many = kb_find(scratch->finder, tokens, question, span->row, scratch->matches, MOST_PLACES);
         if (many < 0) return many;
         if (cut && i == best) {
             int32_t start = span->start, end = span->end;
@@ -413,11 +429,14 @@ int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, cons
         malloc(MOST_UNITS * sizeof(kb_candidate)), malloc(3 * MOST_UNITS), malloc(MOST_UNITS * sizeof(float)),
         malloc(MOST_PLACES * sizeof(kb_match)),
         malloc(((size_t)question->n + 1) * sizeof(uint32_t)), malloc(2 * (size_t)most * sizeof(int64_t)),
+        kb_open_finder(question),
     };
-    if (!scratch.units || !scratch.chosen || !scratch.products || !scratch.matches || !scratch.seen || !scratch.order)
+    if (!scratch.units || !scratch.chosen || !scratch.products || !scratch.matches || !scratch.seen || !scratch.order ||
+        !scratch.finder)
         count = KB_NO_MEMORY;
     for (int64_t i = 0; i < n && count >= 0; i++) {
         int64_t begin = i ? ends[i - 1] : 0;
+        if (i + 1 < n) fetch_ahead(tokens, quotes, rows + ends[i], ends[i + 1] - ends[i]);
         count = quote_article(tokens, quotes, question, vector, rows + begin, ends[i] - begin, how + which[i], total, &scratch,
                               found + i, spans, &n_spans, marks, count, space);
         found[i].spans_end = n_spans;
@@ -429,5 +448,6 @@ int64_t kb_quote_articles(const kb_tokens *tokens, const kb_quotes *quotes, cons
     free(scratch.matches);
     free(scratch.seen);
     free(scratch.order);
+    kb_close_finder(scratch.finder);
     return count;
 }

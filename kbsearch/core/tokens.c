@@ -215,48 +215,69 @@ static int by_place(const void *a, const void *b) {
     return (x->term > y->term) - (x->term < y->term);
 }
 
-/* Where the question's terms stand in the bodies of some rows: words, and grams where no matched word lies and two
- * grams in a row agree (a single pair of characters is chance, a word in Latin letters is not).
- * matches: `room` of them at most, in the order of the rows, then of the places; ends: rows, where those of each end.
- * Answers how many there are. */
+/* What finds a question's terms, made once for all rows. */
+struct kb_finder {
+    kb_lookup lookup;
+    kb_found hits[2 * CHUNK];
+};
+
+KB_HIDDEN kb_finder *kb_open_finder(const kb_question *question) {
+    kb_finder *finder = malloc(sizeof *finder);
+    if (finder && !lookup_open(&finder->lookup, question)) return finder;
+    free(finder);
+    return NULL;
+}
+
+KB_HIDDEN void kb_close_finder(kb_finder *finder) {
+    if (finder) free(finder->lookup.table);
+    free(finder);
+}
+
+/* Where the question's terms stand in the body of a row: words, and grams where no matched word lies and two grams in a
+ * row agree (a single pair of characters is chance, a word in Latin letters is not). In the order of the places, `room`
+ * of them at most; answers how many there are. */
+KB_HIDDEN int64_t kb_find(kb_finder *finder, const kb_tokens *tokens, const kb_question *question, int64_t row,
+                          kb_match *matches, int64_t room) {
+    int64_t count = 0, words = 0, word = 0, run = 0, first, middle, last, many;
+    int32_t run_end = 0;
+    if (row < 0 || row >= tokens->n_rows) return KB_CORRUPT;
+    if (kb_region(tokens, tokens->rows[row].body, &first, &middle, &last)) return KB_CORRUPT;
+    while (first < last && count < room) {
+        first = find_terms(tokens, &finder->lookup, question, first, middle, last, finder->hits, &many, 2 * CHUNK);
+        for (int64_t k = 0; k < many && count < room; k++) {
+            int64_t token = finder->hits[k].token;
+            int32_t i = finder->hits[k].term, start = tokens->starts[token], end = start + tokens->lengths[token];
+            if (token < middle) {
+                matches[count++] = (kb_match){start, end, i};
+                words = count;
+                continue;
+            }
+            while (word < words && matches[word].end <= start) word++;
+            if (word < words && matches[word].start < end) continue;
+            if (run && start >= run_end) {
+                if (run == 1 && !(question->flags[matches[count - 1].term] & KB_ASCII)) count--;
+                run = 0;
+            }
+            matches[count++] = (kb_match){start, end, i};
+            run_end = end;
+            run++;
+        }
+    }
+    if (run == 1 && !(question->flags[matches[count - 1].term] & KB_ASCII)) count--;
+    qsort(matches, (size_t)count, sizeof *matches, by_place);
+    return count;
+}
+
+/* The same of n rows. matches: in the order of the rows, `room` of them at most; ends: rows, where those of each end. */
 int64_t kb_matches(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n,
                    kb_match *matches, int64_t room, int64_t *ends) {
-    kb_lookup lookup;
-    int64_t failed = lookup_open(&lookup, question), count = 0;
-    if (failed) return failed;
-    kb_found *hits = malloc(2 * CHUNK * sizeof(kb_found));
-    if (!hits) failed = KB_NO_MEMORY;
-    for (int64_t r = 0; r < n && !failed; r++) {
-        int64_t begin = count, words = count, word = count, run = 0, first, middle, last, many;
-        int32_t run_end = 0;
-        if (rows[r] < 0 || rows[r] >= tokens->n_rows) { failed = KB_CORRUPT; break; }
-        if ((failed = kb_region(tokens, tokens->rows[rows[r]].body, &first, &middle, &last))) break;
-        while (first < last && count < room) {
-            first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
-            for (int64_t k = 0; k < many && count < room; k++) {
-                int64_t token = hits[k].token;
-                int32_t i = hits[k].term, start = tokens->starts[token], end = start + tokens->lengths[token];
-                if (token < middle) {
-                    matches[count++] = (kb_match){start, end, i};
-                    words = count;
-                    continue;
-                }
-                while (word < words && matches[word].end <= start) word++;
-                if (word < words && matches[word].start < end) continue;
-                if (run && start >= run_end) {
-                    if (run == 1 && !(question->flags[matches[count - 1].term] & KB_ASCII)) count--;
-                    run = 0;
-                }
-                matches[count++] = (kb_match){start, end, i};
-                run_end = end;
-                run++;
-            }
-        }
-        if (run == 1 && !(question->flags[matches[count - 1].term] & KB_ASCII)) count--;
-        qsort(matches + begin, (size_t)(count - begin), sizeof(kb_match), by_place);
+    kb_finder *finder = kb_open_finder(question);
+    int64_t count = finder ? 0 : KB_NO_MEMORY;
+    for (int64_t r = 0; r < n && count >= 0; r++) {
+        int64_t found = kb_find(finder, tokens, question, rows[r], matches + count, room - count);
+        count = found < 0 ? found : count + found;
         ends[r] = count;
     }
-    free(hits);
-    free(lookup.table);
-    return failed ? failed : count;
+    kb_close_finder(finder);
+    return count;
 }
