@@ -182,6 +182,26 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     assert judged.log_odds == models.confidence.log_odds(judged.head)
 
 
+@pytest.mark.parametrize("rows", [(400, 0), (300, 100), (10, 390)])
+def test_a_pool_that_two_cores_share_has_the_numbers_of_its_rows_in_small_pools(rows: tuple[int, int]) -> None:
+    shelf = Shelf(4, rows)
+    ways, every = shelf.ask("返品 送料", "password 返品"), np.arange(400)
+    small = [native.pool(shelf.corpus, ways, every[first : first + 40])[1] for first in range(0, 400, 40)]
+    expected = [np.concatenate(parts) for parts in zip(*(split(scores, 40) for scores in small), strict=True)]
+    for _ in range(50):
+        found, scores = native.pool(shelf.corpus, ways, shelf.random.permutation(every))
+        assert found.tolist() == every.tolist()
+        for numbers, others in zip(split(scores, 400), expected, strict=True):
+            np.testing.assert_array_equal(numbers, others)
+
+
+@pytest.mark.parametrize("row", [400, -1])
+def test_a_row_outside_of_a_shared_pool_is_damage(row: int) -> None:
+    shelf = Shelf(4, (400, 0))
+    with pytest.raises(structures.Damaged):
+        native.pool(shelf.corpus, shelf.ask("返品"), np.append(np.arange(300), row))
+
+
 def test_without_models_articles_are_described_only() -> None:
     shelf = Shelf(2, (20, 5))
     ways = shelf.ask("送料")
