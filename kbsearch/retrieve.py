@@ -10,9 +10,8 @@ Never: fetch content here; rows and article numbers are all it handles.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,7 +24,6 @@ from kbsearch.courtesy import without_courtesy
 from kbsearch.errors import EncoderUnavailable, IndexIncompatible
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.laps import Laps
-from kbsearch.native import usable_cores
 from kbsearch.rank import WORDS_ONLY, Candidates, Mode, Overlap, best_of_articles, order, rank
 from kbsearch.results import Reason
 from kbsearch.synonyms import MAX_WORDINGS
@@ -35,7 +33,6 @@ from kbsearch.wording import mend
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from kbsearch.bm25 import Stream
     from kbsearch.learned import Models
@@ -80,7 +77,6 @@ VERSION: Final = "version"
 
 _LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
-_LARGE: Final = 200_000  # rows: both legs take long enough to be asked at once
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
@@ -449,26 +445,11 @@ def _by_words(
     return snapshot.lexical.propose_later(*given)
 
 
-def _helpers(snapshot: Snapshot) -> ThreadPoolExecutor | None:
-    """Threads for what a question can do at once; None where a corpus is too small for that to be worth it."""
-    return _threads() if snapshot.parts.rows >= _LARGE else None
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """For what one question can do at once: a second core, where there is one, is idle most of the time."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind in the parent
-    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="kbsearch-leg")
-
-
 def _near(
     snapshot: Snapshot, wording: Wording, vector: FloatArray, pool: int, admitted: Restriction | None
 ) -> Iterator[RowArray]:
     """The nearest rows, and the nearest in the script that the question is not in, lest its own fills the pool."""
-    helpers = _helpers(snapshot)
-    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese, helpers=helpers)
+    parts = snapshot.vectors.search_scripts(vector, pool, admitted, japanese=wording.asks_japanese)
     foreign = parts[not wording.asks_japanese][0]
     if len(foreign) == 0 or len(parts[wording.asks_japanese][0]) == 0:
         yield from (rows for rows, _ in parts)

@@ -18,7 +18,7 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["beside", "bm25", "display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
+    0: ["bm25", "display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
     1: [
         "arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences",
         "views",

@@ -12,11 +12,10 @@ from conftest import FAKE, write_articles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kbsearch import native, retrieve
+from kbsearch import native
 from kbsearch.bm25 import STREAMS
 from kbsearch.builder import build
 from kbsearch.model import Filter
-from kbsearch.rank import BASELINES, MODES
 from kbsearch.retrieve import Query, candidates, scored
 from kbsearch.search import KnowledgeBase
 
@@ -117,16 +116,7 @@ def test_passages_in_the_other_script_are_proposed_beside_a_pool_of_ones_own(
     assert (languages.count(mine), len(languages)) == (100, 125)
 
 
-# Legs beside each other, as a large corpus has them
-
-
-@pytest.mark.parametrize("mode", [*MODES, *BASELINES])
-def test_legs_beside_each_other_propose_what_they_propose_in_turn(
-    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, mode: Mode
-) -> None:
-    in_turn = [kb.ranking(question, k=50, mode=mode) for question in QUESTIONS]
-    monkeypatch.setattr(retrieve, "_LARGE", 0)
-    assert [kb.ranking(question, k=50, mode=mode) for question in QUESTIONS] == in_turn
+# Words and grams, looked for beside the dense leg
 
 
 def test_what_goes_wrong_beside_is_an_error_of_the_question(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,10 +162,7 @@ def test_all_wordings_are_asked_at_once_in_the_streams_of_the_mode(
     assert asked == ([] if streams is None else [(len(query.wordings), streams)])
 
 
-def test_a_process_that_was_forked_off_asks_threads_of_its_own(
-    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retrieve, "_LARGE", 0)
+def test_a_process_that_was_forked_off_has_a_helper_of_its_own(kb: KnowledgeBase) -> None:
     expected = kb.ranking(QUESTIONS[0])
     child = os.fork()
     if child == 0:

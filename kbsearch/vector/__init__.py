@@ -17,19 +17,16 @@ Never: normalise here. An encoder gives unit vectors, and cosine is the inner pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from kbsearch.beside import beside
 from kbsearch.errors import IndexCorrupt
 from kbsearch.native import dots
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -256,21 +253,17 @@ class VectorIndex:
         where: Restriction | None = None,
         *,
         japanese: bool | None = None,
-        helpers: Executor | None = None,
     ) -> tuple[tuple[RowArray, FloatArray], tuple[RowArray, FloatArray]]:
         """As :meth:`search`, the best k of the passages that are not Japanese, and of those that are.
 
-        A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script;
-        both at once, where there are ``helpers``.
+        A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script.
         """
         where = self._remaining if where is None else where
         allowed = (None, None) if where is None else where.parts
-        first, second = (
-            partial(part.search, query, k, may, thorough=japanese in {None, bool(script)})
+        other, own = (
+            part.search(query, k, may, thorough=japanese in {None, bool(script)})
             for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
         )
-        later = beside(helpers, second)
-        other, own = first(), later()
         if self._delta is None:
             return other, own
         size, added = len(self.vectors), None if where is None else where.added
