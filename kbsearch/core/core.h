@@ -216,6 +216,7 @@ KB_HIDDEN void kb_cut(const kb_tokens *tokens, int64_t row, int32_t *start, int3
                       int64_t n, const kb_question *question, uint32_t *seen, int32_t room);
 KB_HIDDEN int64_t kb_mark(const kb_tokens *tokens, const kb_question *question, int64_t row, int32_t start, int32_t end,
                           const kb_match *matches, int64_t n, int32_t *marks, int64_t count, int64_t space);
+KB_HIDDEN double kb_in_steps(const float *vector, const float *weights, int64_t width, int32_t most, int16_t *steps);
 KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
                             float *spread);
 KB_HIDDEN void kb_sort(uint64_t *keys, int64_t n, uint64_t *scratch);

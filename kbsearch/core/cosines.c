@@ -5,7 +5,7 @@
 
 #include "core.h"
 
-enum { BUCKETS = 2048 };
+enum { BUCKETS = 2048, MOST = 127 };
 
 /* Inner products of some rows of a matrix with a vector. Sixteen sums, added up in one fixed order: equal rows give
  * equal products wherever they stand. */
@@ -41,18 +41,22 @@ KB_WIDE static void dots_of_codes(const int8_t *restrict codes, int64_t n, int64
     }
 }
 
-/* A vector in 16-bit steps, such that its product with any code fits into 32 bits; the step. */
-static double in_steps(const float *vector, int64_t width, int16_t *steps) {
-    double most = 0, sum = 0;
+/* A vector in 16-bit steps, each number times its weight, such that its product with any code fits into 32 bits: no number
+ * of a code is greater than `most`. Answers the step. */
+KB_HIDDEN double kb_in_steps(const float *vector, const float *weights, int64_t width, int32_t most, int16_t *steps) {
+    double greatest = 0, sum = 0;
     for (int64_t i = 0; i < width; i++) {
-        double size = fabs((double)vector[i]);
-        most = size > most ? size : most;
+        double size = fabs((double)vector[i] * (weights ? weights[i] : 1));
+        greatest = size > greatest ? size : greatest;
         sum += size;
     }
-    /* |sum of codes * steps| <= 127 * (sum / step + width / 2) */
-    double step = most / 32767, least = sum / ((double)INT32_MAX / 128 - (double)width);
+    /* |sum of codes * steps| <= most * (sum / step + width / 2) */
+    double step = greatest / INT16_MAX, least = sum / ((double)INT32_MAX / (most + 1) - (double)width);
     step = step > least ? step : least;
-    for (int64_t i = 0; i < width; i++) steps[i] = (int16_t)(step > 0 ? lrint(vector[i] / step) : 0);
+    for (int64_t i = 0; i < width; i++) {
+        double times = step > 0 ? (double)vector[i] * (weights ? weights[i] : 1) / step : 0;
+        steps[i] = isfinite(times) ? (int16_t)lrint(times) : 0;
+    }
     return step;
 }
 
@@ -62,7 +66,7 @@ KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float
     int16_t *steps = malloc((size_t)width * sizeof(int16_t));
     int32_t *sums = malloc((size_t)(n + 1) * sizeof(int32_t));
     if (steps && sums) {
-        double unit = step * in_steps(vector, width, steps), total = 0, squares = 0;
+        double unit = step * kb_in_steps(vector, NULL, width, MOST, steps), total = 0, squares = 0;
         dots_of_codes(codes, n, width, steps, sums);
         for (int64_t i = 0; i < n; i++) total += sums[i];
         total /= (double)n;
@@ -188,7 +192,7 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     int64_t *chosen = malloc((size_t)(n + 1) * sizeof(int64_t));
     uint8_t *may = malloc((size_t)n + 8);
     if (!steps || !sums || !about || !chosen || !may) goto end;
-    double step = in_steps(vector, width, steps), offset = 0, length = 0, lost = 0;
+    double step = kb_in_steps(vector, NULL, width, MOST, steps), offset = 0, length = 0, lost = 0;
     for (int64_t i = 0; i < width; i++) {
         double rest = vector[i] - step * steps[i];
         offset += (double)vector[i] * part->centre[i];

@@ -5,7 +5,6 @@
  * some rows before they are compared, and the links of the next node while this one's neighbours are.
  */
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "core.h"
@@ -43,22 +42,6 @@ KB_WIDE static void scores_of(const uint8_t *restrict codes, int64_t width, cons
         int32_t sum = 0;
         for (int64_t i = 0; i < width; i++) sum += (int32_t)code[i] * steps[i];
         scores[r] = sum;
-    }
-}
-
-/* The vector as 16-bit steps of what one step of each dimension's code is worth; a sum with any code fits 32 bits. */
-static void in_steps(const kb_graph *graph, const float *vector, int16_t *steps) {
-    double most = 0, sum = 0;
-    for (int64_t i = 0; i < graph->width; i++) {
-        double size = fabs((double)vector[i] * graph->span[i]);
-        most = size > most ? size : most;
-        sum += size;
-    }
-    double step = most / INT16_MAX, least = sum / ((double)INT32_MAX / (HIGHEST + 1) - (double)graph->width);
-    step = step > least ? step : least;
-    for (int64_t i = 0; i < graph->width; i++) {
-        double worth = step > 0 ? (double)vector[i] * graph->span[i] / step : 0;
-        steps[i] = isfinite(worth) ? (int16_t)lrint(worth) : 0;
     }
 }
 
@@ -127,7 +110,7 @@ int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64
     uint32_t *nodes = malloc(MOST_LINKS * sizeof *nodes);
     int32_t *scores = malloc(MOST_LINKS * sizeof *scores);
     if (!met || !nearest || !steps || !nodes || !scores) goto end;
-    in_steps(graph, vector, steps);
+    kb_in_steps(vector, graph->span, graph->width, HIGHEST, steps);
     if ((found = descend(graph, steps, nodes, scores)) < 0) goto end;
     nodes[0] = (uint32_t)found;
     scores_of(graph->codes, graph->width, nodes, 1, steps, scores);
