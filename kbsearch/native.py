@@ -418,7 +418,7 @@ class Proposals:
         limits: tuple[int, int],
         allowed: NDArray[np.bool_] | None,
     ) -> None:
-        self._open: Proposal | None = None
+        self._begun = self._given = False
         if allowed is not None and len(allowed) != lexicon.rows:
             raise AssertionError(f"a yes or no for each of {lexicon.rows} rows, not {len(allowed)}")
         room = sum(max(limit, 0) for limit in limits) * len(questions) * len(streams)
@@ -432,24 +432,24 @@ class Proposals:
 
     def begin(self) -> None:
         """Let another core look for them, where one is idle, until they are asked for."""
-        if self._open is not None:
-            _library().kb_begin_proposal(self._open)
+        self._begun = True  # before it is, lest an interruption between the two leaves it to itself
+        _library().kb_begin_proposal(self._open)
 
     def found(self) -> tuple[RowArray, NDArray[np.uint32]]:
         """Rows in any order, int64 of shape (n,), and their sums, uint32; to be asked for once.
 
         A sum is in units of 2⁻²⁴ of what the heaviest of the question's terms can give that the part knows.
         """
-        begun, self._open = self._open, None
-        if begun is None:
+        if self._given:
             raise AssertionError("proposals are given once")
-        count = _library().kb_end_proposal(begun)
+        self._given = True
+        count = _library().kb_end_proposal(self._open)
         _check(count)
         return self._rows[:count], self._sums[:count]
 
     def __del__(self) -> None:
-        if self._open is not None:  # somebody may be writing into these arrays
-            _library().kb_end_proposal(self._open)
+        if self._begun:  # somebody may be writing into these arrays
+            _library().kb_drop_proposal(self._open)
 
 
 def pool(corpus: Corpus, ways: Ways, proposals: RowArray) -> tuple[RowArray, FloatArray]:
@@ -590,7 +590,8 @@ def _library() -> ctypes.CDLL:
     )  # fmt: skip
     library.kb_frequencies.argtypes = (postings, Address, Long, Address)
     library.kb_begin_proposal.argtypes = (ctypes.POINTER(Proposal),)
-    library.kb_begin_proposal.restype = None
+    library.kb_begin_proposal.restype = library.kb_drop_proposal.restype = None
+    library.kb_drop_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_end_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_quote_articles.argtypes = (
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,

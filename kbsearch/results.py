@@ -145,7 +145,7 @@ class PassageHit(NamedTuple):
         return f"<PassageHit {brief(self.section_id, 80)}, score {self.score:.2f}: {brief(self.text)}>"
 
 
-class Passages(Sequence[PassageHit]):
+class Passages(Sequence[PassageHit]):  # noqa: PLW1641 - a passage has no hash either
     """The best passages of an article, like a tuple of them; read from the index when somebody looks at one.
 
     Parameters
@@ -153,18 +153,23 @@ class Passages(Sequence[PassageHit]):
     size
         How many there are.
     read
-        Gives them. They stay readable after the index has moved on, as long as this is kept.
+        Gives them. Until they are read this keeps the generation open that they are from, and reads from it whatever
+        was published since; another thread than the one that searched finds them only while the index is where it
+        was. ``tuple(passages)`` is free of all that.
     """
 
     __slots__ = ("_found", "_read", "_size")
 
     def __init__(self, size: int, read: Callable[[], tuple[PassageHit, ...]]) -> None:
-        self._size, self._read = size, read
-        self._found: tuple[PassageHit, ...] | None = None
+        self._size = size
+        self._read: Callable[[], tuple[PassageHit, ...]] | None = read
+        self._found: tuple[PassageHit, ...] = ()
 
     def _all(self) -> tuple[PassageHit, ...]:
-        if self._found is None:
-            self._found = self._read()
+        read = self._read  # another thread may be here, too
+        if read is not None:
+            self._found = read()
+            self._read = None
         return self._found
 
     def __len__(self) -> int:
@@ -180,11 +185,8 @@ class Passages(Sequence[PassageHit]):
     def __eq__(self, other: object) -> bool:
         return self._all() == (other._all() if isinstance(other, Passages) else other)
 
-    def __hash__(self) -> int:
-        return hash(self._all())
-
     def __repr__(self) -> str:
-        return repr(self._all())
+        return repr(self._found) if self._read is None else f"<Passages: {self._size}, not read yet>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (list(self._all()),)

@@ -171,7 +171,7 @@ def _mend_hiragana(
     """Behind a kanji the run begins with the rest of its word, which stays: 代わって is no 割って."""
     rest = max((m.end - start for m in read if m.start < start < m.end), default=0)
     inside = _inside(read, start + rest, start + len(run))
-    asked = run, rest, tuple([(first, last, m.form, m.kind[0]) for first, last, m in inside])
+    asked = run, rest, tuple([(first, last, m.form, m.kind[0], m.listed) for first, last, m in inside])
     if asked in sound:
         return None
     found = _read_kana(run[rest:], vocabulary, pieces, inside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,20 @@ def test_proposals_are_given_once(kb: KnowledgeBase) -> None:
     later()
     with pytest.raises(AssertionError, match="once"):
         later()
+
+
+def test_a_child_ends_what_its_parent_began(kb: KnowledgeBase) -> None:
+    """The helper that took it stays behind in the parent."""
+    lexical, questions = kb.snapshot.lexical, asked(kb)
+    expected = sorted(lexical.propose(questions * 20, STREAMS, 100).tolist())
+    for turn in range(60):
+        later = lexical.propose_later(questions * 20, STREAMS, 100)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if turn % 2 or sorted(later().tolist()) == expected else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sorted(later().tolist()) == expected
 
 
 SEARCHES = """

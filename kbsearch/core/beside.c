@@ -24,6 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static _Atomic(kb_job *) offered;
 static atomic_int helper;
+static int32_t forks = 1; /* processes in the line of forks that leads here */
 
 static void *help(void *nothing) {
     for (;;) {
@@ -44,6 +45,7 @@ static void after_fork(void) {
     pthread_cond_init(&arrived, NULL);
     atomic_store(&offered, NULL);
     atomic_store(&helper, ABSENT);
+    forks++;
 }
 
 static int has_two_cores(void) {
@@ -78,17 +80,24 @@ static int is_ready(void) {
 KB_HIDDEN void kb_begin(kb_job *job) {
     kb_job *none = NULL;
     atomic_init(&job->done, 0);
-    job->is_offered = is_ready() && atomic_compare_exchange_strong(&offered, &none, job);
-    if (!job->is_offered) return;
+    job->offered = is_ready() && atomic_compare_exchange_strong(&offered, &none, job) ? forks : 0;
+    if (!job->offered) return;
     pthread_mutex_lock(&lock); /* so that the helper is not between looking and sleeping */
     pthread_cond_signal(&arrived);
     pthread_mutex_unlock(&lock);
 }
 
-KB_HIDDEN int64_t kb_end(kb_job *job) {
+/* Whether the helper has done it. Where it has not begun, the job is its owner's again; where it has, this waits for it,
+ * unless that was the helper of a parent, which works on the parent's memory. */
+static int was_helped(kb_job *job) {
     kb_job *mine = job;
-    if (!job->is_offered || atomic_compare_exchange_strong(&offered, &mine, NULL)) return job->work(job->given);
-    for (int looked = 0; !atomic_load_explicit(&job->done, memory_order_acquire); looked++)
+    int32_t here = job->offered == forks && !atomic_compare_exchange_strong(&offered, &mine, NULL);
+    for (int looked = 0; here && !atomic_load_explicit(&job->done, memory_order_acquire); looked++)
         if (looked >= PATIENCE) sched_yield();
-    return job->answer;
+    job->offered = 0;
+    return here;
 }
+
+KB_HIDDEN int64_t kb_end(kb_job *job) { return was_helped(job) ? job->answer : job->work(job->given); }
+
+KB_HIDDEN void kb_drop(kb_job *job) { was_helped(job); }

@@ -182,18 +182,19 @@ typedef struct {
     int64_t trees, nodes, leaves, width;
 } kb_forest;
 
-/* Work that another thread may do meanwhile; see beside.c. Who begins it ends it, and keeps it and what it is given until
- * then. */
+/* Work that another thread may do meanwhile; see beside.c. Who begins it ends or drops it, and keeps it and what it is
+ * given until then. */
 typedef struct {
     int64_t (*work)(void *given);
     void *given;
     int64_t answer;
-    int32_t is_offered;
+    int32_t offered; /* in which process of a line of forks, from 1; 0 where it is not */
     _Atomic int32_t done;
 } kb_job;
 
 KB_HIDDEN void kb_begin(kb_job *job);
 KB_HIDDEN int64_t kb_end(kb_job *job); /* the answer of the work */
+KB_HIDDEN void kb_drop(kb_job *job);   /* nobody works at it from here on; it may have ended or never begun */
 
 int kb_describe(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n, float *words,
                 float *grams, float *cover, float *reverse);

@@ -272,8 +272,8 @@ static int64_t propose_all(void *given) {
     return failed ? failed : count;
 }
 
-/* Begins with it, where there is a helper to do so, and gives how many rows there are. Between the two, and where it is
- * not begun, the proposal stays as it is. */
+/* To begin with it, where there is a helper to do so; to end it, begun or not, which gives how many rows there are; or to
+ * let go of it. From the beginning to the end the proposal stays as it is. */
 void kb_begin_proposal(kb_proposal *proposal) {
     proposal->job = (kb_job){.work = propose_all, .given = proposal};
     kb_begin(&proposal->job);
@@ -282,3 +282,5 @@ void kb_begin_proposal(kb_proposal *proposal) {
 int64_t kb_end_proposal(kb_proposal *proposal) {
     return proposal->job.work ? kb_end(&proposal->job) : propose_all(proposal);
 }
+
+void kb_drop_proposal(kb_proposal *proposal) { kb_drop(&proposal->job); }

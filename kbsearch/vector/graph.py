@@ -81,7 +81,8 @@ class Graph:
         except (RuntimeError, AttributeError) as error:
             raise IndexCorrupt(file, "an HNSW graph", str(error).splitlines()[0]) from error
         found = self._graph.ntotal, self._graph.d
-        if not isinstance(self._graph, faiss.IndexHNSWSQ) or found != (size, dimension):
+        kinds = isinstance(self._graph, faiss.IndexHNSWSQ), isinstance(self._codes, faiss.IndexScalarQuantizer)
+        if not all(kinds) or found != (size, dimension):
             raise IndexCorrupt(file, f"{size} nodes of {dimension} numbers", f"{found[0]} of {found[1]}")
         self._ef = ef
         self._file = file
