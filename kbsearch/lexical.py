@@ -270,7 +270,7 @@ class LexicalIndex:
         more, error = _TIE_MARGIN, _ROUNDING * min(asked.n, MAX_TERMS)
         while True:
             limits = self._limits(min(k + more, self._lexicon.rows))
-            rows, scores = self._found(native.Proposals(*self._wanted([asked], (stream,), limits, admitted)))
+            rows, scores = self._found(self._proposals([asked], (stream,), limits, admitted))
             if self._delta is not None or len(rows) < limits[0] or k + more >= self._lexicon.rows:
                 return rows
             worst = np.sort(scores)[::-1]
@@ -290,7 +290,7 @@ class LexicalIndex:
         For who scores them anyway: where rows differ by the rounding of the postings only, others may be among them,
         and with a delta there are more.
         """
-        return self._found(native.Proposals(*self._wanted(questions, streams, self._limits(k), admitted)))[0]
+        return self._found(self._proposals(questions, streams, self._limits(k), admitted))[0]
 
     def propose_later(
         self,
@@ -300,7 +300,7 @@ class LexicalIndex:
         admitted: NDArray[np.bool_] | None = None,
     ) -> Callable[[], RowArray]:
         """Gives the same; another core, where one is idle, looks for them meanwhile."""
-        proposals = native.Proposals(*self._wanted(questions, streams, self._limits(k), admitted))
+        proposals = self._proposals(questions, streams, self._limits(k), admitted)
         proposals.begin()
         return lambda: self._found(proposals)[0]
 
@@ -308,15 +308,16 @@ class LexicalIndex:
         """How many rows of the index and of its delta to look for."""
         return (k, 0) if self._delta is None else (k + k // _SPARE_OF_BASE, _TIMES_OF_DELTA * k)
 
-    def _wanted(
+    def _proposals(
         self,
         questions: Sequence[structures.Asked],
         streams: Sequence[Stream],
         limits: tuple[int, int],
         admitted: NDArray[np.bool_] | None,
-    ) -> tuple[structures.Lexicon, Sequence[structures.Asked], list[int], tuple[int, int], NDArray[np.bool_] | None]:
+    ) -> native.Proposals:
         allowed = self._served if admitted is None else admitted
-        return self._lexicon, questions, [STREAMS.index(stream) for stream in streams], limits, allowed
+        numbers = [STREAMS.index(stream) for stream in streams]
+        return native.Proposals(self._lexicon, questions, numbers, limits, allowed)
 
     def _found(self, proposals: native.Proposals) -> tuple[RowArray, NDArray[np.uint32]]:
         return soundly(self._folder, INSIDE, proposals.found)
