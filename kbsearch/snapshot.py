@@ -114,7 +114,7 @@ class Snapshot:
         return self.parts.vocabulary
 
     def asked(self, words: tuple[str, ...], grams: tuple[str, ...]) -> Asked:
-        """Terms of a wording, ready to be compared with rows; ranking and highlights ask for the same."""
+        """Terms of a wording, ready to be compared with rows; those of one that was asked lately are kept."""
         return self._questions.get((words, grams), lambda: self.lexical.asked(words, grams))
 
     @cached_property

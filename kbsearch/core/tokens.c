@@ -113,6 +113,24 @@ __attribute__((always_inline)) static inline void fetch_ahead(const kb_tokens *t
     }
 }
 
+/* What finds a question's terms, made once for all rows. */
+struct kb_finder {
+    kb_lookup lookup;
+    kb_found hits[2 * CHUNK];
+};
+
+KB_HIDDEN kb_finder *kb_open_finder(const kb_question *question) {
+    kb_finder *finder = malloc(sizeof *finder);
+    if (finder && !lookup_open(&finder->lookup, question)) return finder;
+    free(finder);
+    return NULL;
+}
+
+KB_HIDDEN void kb_close_finder(kb_finder *finder) {
+    if (finder) free(finder->lookup.table);
+    free(finder);
+}
+
 /* What a text and the question have in common: distinct terms of each stream, and their idf. */
 typedef struct {
     uint32_t text; /* how many texts were read before it, and itself */
@@ -133,14 +151,12 @@ static inline void share(kb_shared *shared, uint32_t *met, const kb_question *qu
  * words, grams: rows; cover, reverse: rows * 6, in the order of tokens.SLOTS. */
 int kb_describe(const kb_tokens *tokens, const kb_question *question, const int64_t *rows, int64_t n, float *words,
                 float *grams, float *cover, float *reverse) {
-    kb_lookup lookup;
-    int failed = lookup_open(&lookup, question);
-    if (failed) return failed;
+    int failed = 0;
+    kb_finder *finder = kb_open_finder(question);
     uint64_t *counts = calloc((size_t)question->n + 1, sizeof(uint64_t));
     int32_t *touched = malloc(((size_t)question->n + 1) * sizeof(int32_t));
     uint32_t *met = calloc((size_t)question->n + 1, sizeof(uint32_t)), texts = 0;
-    kb_found *hits = malloc(2 * CHUNK * sizeof(kb_found));
-    if (!counts || !touched || !met || !hits) failed = KB_NO_MEMORY;
+    if (!finder || !counts || !touched || !met) failed = KB_NO_MEMORY;
     double total[2] = {0, 0};
     for (int64_t i = 0; i < question->n; i++) total[question->flags[i] & KB_GRAM] += question->idf[i];
     float *bm25[2] = {words, grams};
@@ -161,9 +177,9 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
             int32_t slots = 0;
             for (int slot = 0; slot < SLOTS; slot++) slots |= (here->slots[slot] == part->text) << slot;
             while (first < last) {
-                first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
+                first = find_terms(tokens, &finder->lookup, question, first, middle, last, finder->hits, &many, 2 * CHUNK);
                 for (int64_t k = 0; k < many; k++) {
-                    int32_t i = hits[k].term;
+                    int32_t i = finder->hits[k].term;
                     if (!counts[i]) touched[found++] = i;
                     counts[i] += weight;
                     if (slots) share(&own, met, question, i);
@@ -189,8 +205,8 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
             if ((failed = kb_region(tokens, here->slots[slot], &first, &middle, &last))) break;
             if (!(known >> slot & 1)) shared[slot] = (kb_shared){.text = ++texts};
             while (!(known >> slot & 1) && first < last) {
-                first = find_terms(tokens, &lookup, question, first, middle, last, hits, &many, 2 * CHUNK);
-                for (int64_t k = 0; k < many; k++) share(shared + slot, met, question, hits[k].term);
+                first = find_terms(tokens, &finder->lookup, question, first, middle, last, finder->hits, &many, 2 * CHUNK);
+                for (int64_t k = 0; k < many; k++) share(shared + slot, met, question, finder->hits[k].term);
             }
             for (int gram = 0; gram < 2; gram++) {
                 uint32_t terms = tokens->texts[here->slots[slot]].distinct[gram];
@@ -203,8 +219,7 @@ int kb_describe(const kb_tokens *tokens, const kb_question *question, const int6
     free(counts);
     free(touched);
     free(met);
-    free(hits);
-    free(lookup.table);
+    kb_close_finder(finder);
     return failed;
 }
 
@@ -213,24 +228,6 @@ static int by_place(const void *a, const void *b) {
     if (x->start != y->start) return x->start < y->start ? -1 : 1;
     if (x->end != y->end) return x->end < y->end ? -1 : 1;
     return (x->term > y->term) - (x->term < y->term);
-}
-
-/* What finds a question's terms, made once for all rows. */
-struct kb_finder {
-    kb_lookup lookup;
-    kb_found hits[2 * CHUNK];
-};
-
-KB_HIDDEN kb_finder *kb_open_finder(const kb_question *question) {
-    kb_finder *finder = malloc(sizeof *finder);
-    if (finder && !lookup_open(&finder->lookup, question)) return finder;
-    free(finder);
-    return NULL;
-}
-
-KB_HIDDEN void kb_close_finder(kb_finder *finder) {
-    if (finder) free(finder->lookup.table);
-    free(finder);
 }
 
 /* Where the question's terms stand in the body of a row: words, and grams where no matched word lies and two grams in a
