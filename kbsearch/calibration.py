@@ -261,7 +261,6 @@ class _Bench:
                 np.concatenate([pooled.overlap.cover, overlap.cover]),
                 np.concatenate([pooled.overlap.reverse, overlap.reverse]),
             ),
-            packed=None,
         )
 
     def _carries(self, number: int, probe: _Probe) -> bool:

@@ -90,7 +90,7 @@ __all__ = [
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 5
+VERSION: Final = 6
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -474,15 +474,17 @@ def judge(
     ways: Ways,
     asking: Asking,
     rows: RowArray,
-    scores: FloatArray,
+    of_rows: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
     models: tuple[Forest | None, Forest | None, Forest | None] = (None, None, None),
 ) -> Judged:
-    """The articles of a pool as :func:`pool` describes its rows, and their order.
+    """The articles of a pool, and their order.
 
+    ``of_rows`` are what :func:`pool` says of its rows: words, grams and cosines, shape (n,), and the shares, (n, 6).
     ``models`` are the ranking and the two of the confidence. The first way has a vector.
     """
     n, ranker = len(rows), models[0]
-    if len(scores) != PER_ROW * n or not ways or not ways[0].vector:
+    fits = all(len(values) == n for values in of_rows) and sum(map(np.size, of_rows)) == PER_ROW * n
+    if not fits or not ways or not ways[0].vector:
         raise AssertionError("a question with a vector, and all numbers of each row")
     # One block for what has to be filled: an address costs a microsecond.
     whole, real = np.empty(3 * n + 1, np.int64), np.empty((FEATURES + 2) * n + HEAD, np.float32)
@@ -496,7 +498,7 @@ def judge(
         asking,
         address(rows, I64),
         n,
-        address(scores, F32),
+        *(address(values, F32) for values in of_rows),
         Models(*(None if forest is None else ctypes.pointer(forest) for forest in models)),
         at,
         at + 8 * n,
@@ -578,7 +580,7 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Asking),
         Address,
         Long,
-        Address,
+        *(Address,) * 5,
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )

@@ -72,8 +72,6 @@ class Candidates:
         The most that the question could score in the stream; 0 when it has no term there.
     overlap
         With the fields of the rows; None where nobody asked for it.
-    packed
-        Words, grams, cosines, cover and reverse one behind the other, where they already lie so; else None.
     """
 
     rows: RowArray
@@ -83,7 +81,6 @@ class Candidates:
     words_ceiling: float
     grams_ceiling: float
     overlap: Overlap | None = None
-    packed: FloatArray | None = None
 
 
 def rank(candidates: Candidates, mode: Mode) -> FloatArray:

@@ -371,10 +371,7 @@ def judged(
         pooled.words_ceiling, pooled.grams_ceiling, first.japanese, first.asks_japanese,
         math.log1p(len(set(first.grams))), untitled,
     )  # fmt: skip
-    scores = pooled.packed
-    if scores is None:
-        parts = pooled.words, pooled.grams, pooled.dense, overlap.cover.ravel(), overlap.reverse.ravel()
-        scores = np.concatenate(parts)
+    scores = pooled.words, pooled.grams, pooled.dense, overlap.cover, overlap.reverse
     given = snapshot.parts.corpus, query.ways, asking, pooled.rows, scores, forests
     return soundly(snapshot.generation.files.folder, INSIDE, native.judge, *given)
 
@@ -482,7 +479,7 @@ def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     n = len(found)
     return Candidates(
         found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], *ceilings,
-        Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)), scores,
+        Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)),
     )  # fmt: skip
 
 

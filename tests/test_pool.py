@@ -93,7 +93,7 @@ class Shelf:
         return structures.Ways(ways)
 
 
-def split(scores: FloatArray, n: int) -> tuple[FloatArray, ...]:
+def split(scores: FloatArray, n: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     words, grams, dense, cover, reverse = np.split(scores, [n, 2 * n, 3 * n, 9 * n])
     return words, grams, dense, cover.reshape(n, 6), reverse.reshape(n, 6)
 
@@ -145,7 +145,7 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     n, untitled = len(found), int(random.choice([-1, 0]))
     japanese = float(random.choice([0.0, 0.2, 0.21, 1.0]))
     asking = structures.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
-    judged = native.judge(shelf.corpus, ways, asking, found, scores, models.forests)
+    judged = native.judge(shelf.corpus, ways, asking, found, split(scores, n), models.forests)
 
     words, grams, dense, cover, reverse = split(scores, n)
     pooled = Candidates(found, words, grams, dense, 12.5, 0.0, Overlap(cover, reverse))
@@ -207,8 +207,8 @@ def test_without_models_articles_are_described_only() -> None:
     ways = shelf.ask("送料")
     rows, scores = native.pool(shelf.corpus, ways, np.arange(25))
     asking = structures.Asking(1, 1, 1, 1, 1, -1)
-    bare = native.judge(shelf.corpus, ways, asking, rows, scores)
-    ranked = native.judge(shelf.corpus, ways, asking, rows, scores, shipped_models().forests)
+    bare = native.judge(shelf.corpus, ways, asking, rows, split(scores, 25))
+    ranked = native.judge(shelf.corpus, ways, asking, rows, split(scores, 25), shipped_models().forests)
     np.testing.assert_array_equal(bare.features, ranked.features)
     assert (bare.log_odds, len(bare.order), len(bare.raw)) == (None, 0, 0)
     assert len(ranked.order) == len(ranked.numbers)
@@ -219,7 +219,7 @@ def test_a_question_without_a_vector_is_not_judged() -> None:
     ways = shelf.ask("送料", vectors=False)
     rows, scores = native.pool(shelf.corpus, ways, np.arange(4))
     with pytest.raises(AssertionError, match="vector"):
-        native.judge(shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), rows, scores)
+        native.judge(shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), rows, split(scores, 4))
 
 
 def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:

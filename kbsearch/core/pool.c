@@ -207,12 +207,11 @@ static void head_of(const float *features, const float *scores, const uint8_t *c
  * order: m, places from best to worst. With the other models: head: 43; odds: 2, of the first article and of one of the
  * first few. Every array has room for n. */
 int64_t kb_judge(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, const kb_asking *asking,
-                 const int64_t *rows, int64_t n, const float *scores_of_rows, const kb_models *models, int64_t *numbers,
-                 int64_t *begins, float *features, float *raw, float *scores, int64_t *order, float *head, double *odds) {
+                 const int64_t *rows, int64_t n, const float *words, const float *grams, const float *dense,
+                 const float *cover, const float *reverse, const kb_models *models, int64_t *numbers, int64_t *begins,
+                 float *features, float *raw, float *scores, int64_t *order, float *head, double *odds) {
     if (!n || !n_ways || !ways[0].vector) return 0;
     int64_t m = 0, failed = KB_NO_MEMORY;
-    const float *words = scores_of_rows, *grams = words + n, *dense = grams + n, *cover = dense + n,
-                *reverse = cover + KB_FIELDS * n;
     int64_t *group = malloc((size_t)n * sizeof *group);
     uint64_t *keys = malloc((size_t)n * 3 * sizeof *keys);
     float *room = malloc((size_t)n * 10 * sizeof *room);
@@ -273,4 +272,4 @@ end:
 }
 
 /* Raised with whatever changes a signature: kbsearch/native.py refuses a library of another number. */
-int kb_version(void) { return 5; }
+int kb_version(void) { return 6; }
