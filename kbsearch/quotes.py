@@ -57,7 +57,7 @@ __all__ = [
     "Quoted",
 ]
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Of the units of a text: an index keeps them."""
 
 NOTE_RESTRICTION: Final = 1

@@ -6,8 +6,10 @@ A *unit* is a sentence or a table row; of a very long row, a sentence. Its flags
     A restriction of what stands before it (ただし…, …を除きます, unless …): that is never shown without it.
 ``DANGLING``
     Begins with a word that points back (これは…, そのため…, It …): it is not the first to be shown while there is room.
+    The first of a section points back to a heading that asks, where it is a bare reply (いいえ。, Yes., 無料です。):
+    beside sentences of another section it would answer a question that nobody sees.
 ``LEADS``
-    Introduces what follows it (次の手順で…：): it is not the last to be shown.
+    Introduces what follows it (次の手順で…：), or is a bare reply (いいえ。): it is not the last to be shown.
 ``STEP``
     The beginning of a numbered item; ``number`` is its number in the list and ``total`` that of the last item.
 ``ITEM``
@@ -117,6 +119,12 @@ _RULE: Final = re.compile(
     r"|(?i:^(?:yes|no)\b"
     r"|\b(?:can|cannot|can't|may|must|do not|don't|does not|never|please|not possible|no need)\b)"
 )
+_REPLY: Final = re.compile(
+    r"(?:はい|いいえ|いえ|ええ|残念ながら|申し訳(?:ございません|ありません))[、。,!！]"
+    r"|(?i:(?:yes|no|sorry|not yet|of course|certainly|unfortunately)[,.!:;–—-])"
+)
+_BARE_REPLY: Final = 24  # characters; a reply that has more says what it replies to
+_FEW: Final = 12  # the same of any first sentence below a question
 _NUMBERED: Final = re.compile(r"(?:([0-9０-９]{1,5})[.．)）](?:\s|(?=[^\d\s]))|([①-⑳]))")
 _BULLET: Final = re.compile(r"[-*+・•](?:\s|(?=[^\s\-*]))")
 _CIRCLED_ONE: Final = ord("①") - 1
@@ -155,7 +163,10 @@ def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[li
     _count_steps(found)
     for text, own in zip(texts, found, strict=True):
         _find_leading(text, own)
-    _find_repeated(texts, found, above)
+    asks = any(_QUESTION.search(text) for text in above)
+    _find_repeated(texts, found, above, asks=asks)
+    if asks:
+        _find_reply(texts, found)
     for own, after in pairwise(found):
         if own and after:
             last, first = own[-1], after[0].flags
@@ -258,10 +269,9 @@ def _find_leading(text: str, own: list[Unit]) -> None:
                 own[place] = unit._replace(flags=unit.flags | LEADS)
 
 
-def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str]) -> None:
+def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str], *, asks: bool) -> None:
     """Flag what repeats a title or heading: in the same words, or as the first question below one that asks."""
     known = {_bare(text) for text in above} - {""}
-    asks = any(_QUESTION.search(text) for text in above)
     for text, own in zip(texts, found, strict=True):
         for place, unit in enumerate(own):
             flags = unit.flags
@@ -269,6 +279,23 @@ def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequenc
             is_plain = not flags & (STEP | ITEM | INSIDE | ROW | HEAD)
             if is_plain and (is_question or _bare(text[unit.start : unit.end]) in known):
                 own[place] = unit._replace(flags=flags | AGAIN)
+
+
+def _find_reply(texts: Sequence[str], found: list[list[Unit]]) -> None:
+    """Flag a bare reply to a heading that asks: the first sentence below, or below the question again."""
+    places = (
+        (passage, place)
+        for passage, own in enumerate(found)
+        for place, unit in enumerate(own)
+        if not unit.flags & AGAIN
+    )
+    passage, place = next(places, (0, 0))
+    if not found or not found[passage] or found[passage][place].flags & (STEP | ITEM | ROW | HEAD | ASKS | LEADS):
+        return
+    own, unit = found[passage], found[passage][place]
+    if unit.end - unit.start < (_BARE_REPLY if _REPLY.match(texts[passage], unit.start) else _FEW):
+        flags = (DANGLING if unit.flags & FIRST else 0) | (LEADS if place + 1 < len(own) else 0)
+        own[place] = unit._replace(flags=unit.flags | flags)
 
 
 def _bare(text: str) -> str:

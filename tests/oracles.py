@@ -19,6 +19,7 @@ from kbsearch.units import (
     BEFORE_TIED,
     BEFORE_WARNING,
     DANGLING,
+    FIRST,
     HEAD,
     INSIDE,
     ITEM,
@@ -223,7 +224,7 @@ def choose(page: Page) -> Chosen:
             if place not in shown | tried
             and not page.units[place].flags & (HEAD | AGAIN)
             and _length(page, shown) + page.units[place].end - page.units[place].start <= page.limit + 3
-            and (place in beside or (pieces < page.pieces and page.scores[place] >= page.scores[best] - page.near))
+            and (place in beside or (pieces < page.pieces and _stands_alone(page, place, page.scores[best])))
         ]
         if not able:
             break
@@ -240,6 +241,12 @@ def choose(page: Page) -> Chosen:
         )
     notes, steps = notes_of(page, shown) or (0, (0, 0, 0, 0))
     return Chosen(shown, best, notes, steps, cut)
+
+
+def _stands_alone(page: Page, place: int, best: float) -> bool:
+    """Worth nearly as much as the best one, and no bare reply to a heading."""
+    replies = page.units[place].flags & FIRST and page.units[place].flags & DANGLING
+    return not replies and page.scores[place] >= best - page.near
 
 
 def _stands_beside(page: Page, place: int, shown: frozenset[int]) -> bool:

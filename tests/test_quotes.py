@@ -453,6 +453,19 @@ def test_what_points_back_is_shown_with_what_it_points_to_when_that_fits() -> No
     assert shown(page, 39) == ([(60, 80)], 0)
 
 
+def test_a_bare_reply_to_a_heading_is_not_added_to_what_another_section_says() -> None:
+    reply = FIRST | DANGLING | LEADS
+    shelf = Shelf(
+        ((Piece(20, FIRST, near=64),), (Piece(10, reply, near=63), Piece(20, near=-64)), (Piece(20, FIRST, near=62),))
+    )
+    _, spans, _ = quoted(shelf, [0, 1, 2], 100)
+    assert [span[:3] for span in spans] == [(0, 0, 20), (2, 0, 20)]
+    _, spans, _ = quoted(shelf, [1], 31)
+    assert [span[:3] for span in spans] == [(1, 0, 31)]
+    shelf = Shelf(((Piece(10, FIRST | DANGLING), Piece(20, near=64)),))
+    assert shown(shelf, 31) == ([(0, 31)], 0)
+
+
 def test_the_middle_of_an_item_is_shown_with_its_beginning() -> None:
     page = row(Piece(10, STEP, 0, 1, 1), Piece(30, INSIDE), Piece(20, INSIDE, near=64))
     assert shown(page, 62) == ([(0, 62)], 0)

@@ -231,6 +231,31 @@ def test_the_question_again_is_known_by_its_words_and_by_its_place() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("いいえ。お届け後はできません。", [DANGLING | LEADS, 0]),
+        ("Sorry, no. It has left us.", [DANGLING | LEADS, DANGLING]),
+        ("無料です。手数料もかかりません。", [DANGLING | LEADS, 0]), ("はい。", [DANGLING]), ("Yes.", [DANGLING]),
+        ("はい、マイページの注文履歴から発送の前日まで変更できます。ほかの文。", [0, 0]),
+        ("No, each order has to be changed by itself. Another one.", [0, 0]),
+        ("返品できますか？\nはい。箱に入れます。", [0, LEADS, 0]), ("- はい。\n- 箱。", [0, 0]),
+        ("1. Yes.\n2. No.", [0, 0]),
+        ("料金：\n- 無料です。", [LEADS, 0]), ("１つ。別の文。", [DANGLING | LEADS, 0]),
+    ],
+)  # fmt: skip
+def test_a_bare_reply_to_a_heading_that_asks_says_nothing_by_itself(text: str, expected: list[int]) -> None:
+    assert [flags for _, flags in told(text, above=("FAQ", "返品できますか？"), only=DANGLING | LEADS)[0]] == expected
+    plain = told(text, above=("FAQ", "返品"), only=DANGLING | LEADS)[0]
+    assert plain[0][1] == (LEADS if "：" in text else 0)
+
+
+def test_a_bare_reply_in_the_next_passage_of_a_section_is_none() -> None:
+    assert told("いいえ。", "はい。別の文。", above=("できますか？",), only=DANGLING | LEADS) == [
+        [("いいえ。", DANGLING)], [("はい。", 0), ("別の文。", 0)],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("question", "number", "rule"),
     [
         ("何日で届きますか", True, True), ("送料はいくら？", True, False), ("返品できますか？", False, True),

@@ -258,6 +258,7 @@ static int choose_all(kb_page *page, int32_t best, uint8_t *before) {
             if (page->chosen[i] || units[i].tried || flags_of(page, i) & (HEAD | AGAIN)) continue;
             if (units[i].unit->end - units[i].unit->start > room) continue;
             int beside = is_beside(page, i);
+            if (!beside && flags_of(page, i) & FIRST && flags_of(page, i) & DANGLING) continue; /* replies to a heading */
             double worth = units[i].score + (beside ? page->how->beside : 0);
             if (!beside && (pieces >= page->how->pieces || units[i].score < units[best].score - page->how->near)) continue;
             if (next == NONE || worth > most) {
