@@ -46,6 +46,7 @@ from kbsearch.related import Titled, write_related
 from kbsearch.rows import Texts, make_rows
 from kbsearch.snapshot import Snapshot
 from kbsearch.sources import Source, read_source, scan
+from kbsearch.stamps import Stamps
 from kbsearch.store import Store
 from kbsearch.synonyms import read_synonyms
 from kbsearch.text import fingerprint
@@ -142,12 +143,14 @@ def build(
 
     # 1. What is there, and does it differ from what was there?
     with clock.stage("scan"):
+        stamps = Stamps(store.stamps, time.time_ns())
         sources, warnings = scan(Path(articles))
         if not sources:  # a wrong path, most often
             message = "there is no article in this folder; the index is empty now. Is it the right folder?"
             warnings.append(ArticleWarning(str(articles), 0, "no-articles", message))
-        digests = _digests(sources, tell)
+        digests = _digests(sources, stamps, tell, full=full)
     with store.writing() as draft:
+        stamps.save()
         with clock.stage("compare"):
             published = open_published(store)
         job = _Job(
@@ -424,12 +427,14 @@ def _recipe(
     )
 
 
-def _digests(sources: Sequence[Source], tell: Progress) -> dict[str, str]:
+def _digests(sources: Sequence[Source], stamps: Stamps, tell: Progress, *, full: bool) -> dict[str, str]:
     """SHA-256 of each source, and of the complaint about one that cannot be read."""
     digests: dict[str, str] = {}
     for done, source in enumerate(sources, start=1):
         try:
-            digests[source.path] = read_source(source, MAX_BYTES)[1]
+            known = None if full else stamps.sha256(source)
+            digests[source.path] = known or read_source(source, MAX_BYTES)[1]
+            stamps.note(source, digests[source.path])
         except ArticleError as error:  # reported when it is to be parsed
             digests[source.path] = _digest_of(error)
         tell("scan", done, len(sources))

@@ -16,26 +16,40 @@ import stat
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from kbsearch.errors import ArticleError, ConfigError
 from kbsearch.model import ArticleWarning
 
-__all__ = ["Source", "read_source", "scan"]
+__all__ = ["Source", "Stamp", "read_source", "scan"]
 
 _NO_TEXT: Final = re.compile("[\ud800-\udfff]")  # what a byte that is no UTF-8 becomes in a name
 _SUFFIXES: Final = (".md", ".markdown")
+
+
+class Stamp(NamedTuple):
+    """What the file system says of a file: bytes, and nanoseconds since the epoch of the last changes.
+
+    ``modified`` is that of its content, which programs can set; ``changed`` is that of anything, which they cannot.
+    """
+
+    inode: int
+    size: int
+    modified: int
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file that may be an article. ``path`` is relative to the articles folder, with ``/``, in NFC.
 
-    ``file`` is where it is: a text, since making a ``Path`` of each of 20,000 takes longer than reading them.
+    ``file`` is where it is: a text, since making a ``Path`` of each of 20,000 takes longer than reading them. ``stamp``
+    is from before anything of it was read.
     """
 
     path: str
     file: str
+    stamp: Stamp
 
 
 def scan(folder: Path) -> tuple[list[Source], list[ArticleWarning]]:
@@ -112,17 +126,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _add(entry: os.DirEntry[str], above: str, sources: list[Source], warnings: list[ArticleWarning]) -> None:
     path = _printable(above + entry.name)
     try:
-        mode = entry.stat().st_mode
+        found = entry.stat()
     except OSError as error:
         warnings.append(ArticleWarning(path, 0, "unreadable", f"cannot read the file: {error.strerror}", fatal=True))
         return
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         warnings.append(ArticleWarning(path, 0, "unreadable", "this is no regular file", fatal=True))
     elif not _is_text(above + entry.name):
         message = "the name is not valid UTF-8; rename the file or its folder"
         warnings.append(ArticleWarning(path, 0, "bad-file-name", message, fatal=True))
     else:
-        sources.append(Source(path, entry.path))
+        stamp = Stamp(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        sources.append(Source(path, entry.path, stamp))
 
 
 def _distinct(sources: list[Source], warnings: list[ArticleWarning]) -> list[Source]:

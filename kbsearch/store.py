@@ -5,6 +5,7 @@
     indexes/<name>/CURRENT          "gen-000042", replaced by one rename
                   /LOCK             held by the one writer (flock); its text says who
                   /encoded.journal  vectors of an unfinished build, dropped when it is published
+                  /stamps.json      what need not be read again to know that it has not changed
                   /gen-000042/      never written after it was published
 
 Publishing writes everything into ``tmp-<uuid>``, syncs each file, renames the folder, and replaces ``CURRENT``; a crash
@@ -337,6 +338,11 @@ class Store:
     def journal(self) -> Path:
         """Where an unfinished build keeps the vectors it has."""
         return self.root / "encoded.journal"
+
+    @property
+    def stamps(self) -> Path:
+        """Where a build remembers which files it has read; see :mod:`kbsearch.stamps`."""
+        return self.root / "stamps.json"
 
     def open(self) -> Generation:
         """Open the current generation, checking its format and the sizes of its files.

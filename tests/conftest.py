@@ -272,7 +272,7 @@ def answers_of(index: Path) -> list[Any]:
 
 def leftovers(index: Path) -> set[str]:
     """Names in the folder of an index that are neither its pointer, its lock nor one of two generations."""
-    names = {path.name for path in index.iterdir()} - {"CURRENT", "LOCK"}
+    names = {path.name for path in index.iterdir()} - {"CURRENT", "LOCK", "stamps.json"}
     kept = sorted(name for name in names if name.startswith("gen-"))[-2:]
     return names - set(kept)
 

@@ -30,7 +30,8 @@ FLOORS = {
     ],
     3: [
         "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes",
-        "related", "render", "scaffold", "scoreboard", "store", "synonyms", "tokens", "walkthrough", "wording",
+        "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "walkthrough",
+        "wording",
     ],
     4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],
