@@ -38,12 +38,10 @@ from kbsearch.structures import (
     Address,
     Asked,
     Asking,
-    Codes,
     Corpus,
     Damaged,
     Forest,
     Lexicon,
-    Links,
     Long,
     Models,
     Postings,
@@ -71,7 +69,7 @@ __all__ = [
     "Judged",
     "Proposals",
     "TermTables",
-    "best",
+    "check",
     "count_terms",
     "describe",
     "dots",
@@ -80,17 +78,15 @@ __all__ = [
     "frequencies",
     "judge",
     "matches",
-    "nearest",
     "opened",
     "pool",
     "quote_articles",
     "trees",
     "usable_cores",
-    "walk",
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 6
+VERSION: Final = 7
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -155,7 +151,7 @@ def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, 
     n = len(rows)
     words, grams = np.empty(n, np.float32), np.empty(n, np.float32)
     cover, reverse = np.empty((n, _FIELDS), np.float32), np.empty((n, _FIELDS), np.float32)
-    _check(
+    check(
         _library().kb_describe(
             tokens,
             asked,
@@ -177,7 +173,7 @@ def matches(tokens: Tokens, asked: Asked, rows: RowArray, room: int) -> tuple[ND
     """
     found, ends = np.empty(room, MATCH), np.empty(len(rows), np.int64)
     count = _library().kb_matches(tokens, asked, address(rows, I64), len(rows), place(found), room, place(ends))
-    _check(count)
+    check(count)
     return found[:count], ends
 
 
@@ -218,7 +214,7 @@ def quote_articles(
             tokens, quotes, asked, None if vector is None else address(vector, F32), address(rows, I64),
             address(ends, I64), n, how, which, place(found), place(spans), place(marks), space,
         )  # fmt: skip
-        _check(count)
+        check(count)
         if count < space or space > _MOST_MARKS:
             return found, spans[: found["spans"][-1] if n else 0], marks[:count]
         space *= 8
@@ -229,7 +225,7 @@ def dots(matrix: FloatArray, rows: RowArray, vector: FloatArray) -> FloatArray:
     products = np.empty(len(rows), np.float32)
     if vector.shape != matrix.shape[1:]:
         raise AssertionError(f"a vector of {matrix.shape[1]} numbers, not {vector.shape}")
-    _check(
+    check(
         _library().kb_dots(
             address(matrix, F32),
             len(matrix),
@@ -260,7 +256,7 @@ def features(
     found, scratch = np.empty((m, FEATURES), np.float32), np.empty(_SCRATCH * m, np.float32)
     if any(len(values) != n for values in of_rows) or m != len(japanese):
         raise AssertionError("one value for each row and one for each article")
-    _check(
+    check(
         _library().kb_features(
             n,
             m,
@@ -281,72 +277,15 @@ def trees(forest: Forest, given: FloatArray) -> NDArray[np.float64]:
     scores = np.empty(len(given), np.float64)
     if given.shape[1] != forest.width:
         raise AssertionError(f"{forest.width} features, not {given.shape[1]}")
-    _check(_library().kb_trees(forest, address(given, F32), len(given), place(scores)))
+    check(_library().kb_trees(forest, address(given, F32), len(given), place(scores)))
     return scores
-
-
-def best(matrix: FloatArray, rows: RowArray, vector: FloatArray, k: int) -> tuple[RowArray, FloatArray]:
-    """The k rows with the greatest inner products, and these: product descending, row ascending."""
-    found, scores = np.empty(k, np.int64), np.empty(k, np.float32)
-    if vector.shape != matrix.shape[1:]:
-        raise AssertionError(f"a vector of {matrix.shape[1]} numbers, not {vector.shape}")
-    count = _library().kb_best(
-        address(matrix, F32),
-        len(matrix),
-        matrix.shape[1],
-        address(rows, I64),
-        len(rows),
-        address(vector, F32),
-        k,
-        place(found),
-        place(scores),
-    )
-    _check(count)
-    return found[:count], scores[:count]
-
-
-def nearest(
-    codes: Codes, rows: RowArray, allowed: NDArray[np.bool_] | None, matrix: FloatArray, vector: FloatArray, k: int
-) -> tuple[RowArray, FloatArray]:
-    """As :func:`best` of all ``rows``, ascending, that are ``allowed``, with the help of their codes.
-
-    ``vector`` has length 1, and so have the rows; at least k rows are allowed.
-    """
-    found, scores = np.empty(k, np.int64), np.empty(k, np.float32)
-    wrong = allowed is not None and allowed.shape != rows.shape
-    if wrong or len(rows) != codes.n or not vector.shape == matrix.shape[1:] == codes.held[0].shape[1:]:
-        raise AssertionError("a code for each row, and vectors of one length")
-    count = _library().kb_nearest(
-        codes,
-        address(rows, I64),
-        None if allowed is None else address(allowed, BOOL),
-        address(matrix, F32),
-        len(matrix),
-        matrix.shape[1],
-        address(vector, F32),
-        k,
-        place(found),
-        place(scores),
-    )
-    _check(count)
-    return found[:count], scores[:count]
-
-
-def walk(links: Links, vector: FloatArray, reach: int, k: int) -> RowArray:
-    """The k nodes nearest to a vector by their codes, best first, that a walk finds which keeps ``reach`` of them."""
-    found = np.empty(max(min(k, links.n), 0), np.int64)
-    if len(vector) != links.width:
-        raise AssertionError(f"a vector of {links.width} numbers, not {len(vector)}")
-    count = _library().kb_walk(links, address(vector, F32), reach, len(found), place(found))
-    _check(count)
-    return found[:count]
 
 
 def count_terms(tokens: Tokens, tables: TermTables) -> int:
     """Count the rows of each term in empty tables; how many terms there are, or the size when there is no room."""
     size = _size_of(tables)
     count: int = _library().kb_count_terms(tokens, *(address(table, U32) for table in tables), size)
-    _check(count)
+    check(count)
     return count
 
 
@@ -374,7 +313,7 @@ def fill_postings(
     size, (means, k1, b) = _size_of(tables), bm25
     if any(len(table) != size for table in following) or len(means) != len(STREAMS):
         raise AssertionError("a posting and an entry for each place, and a length for each stream")
-    _check(
+    check(
         _library().kb_fill_postings(
             tokens, address(tables.ids, U32), address(tables.rows, U32), address(tables.last, U32), size,
             *(address(table, U32) for table in following), address(entries, U32), max(len(entries) // 2 - 1, 0),
@@ -393,7 +332,7 @@ def _size_of(tables: TermTables) -> int:
 def frequencies(postings: Postings, ids: NDArray[np.uint32]) -> RowArray:
     """In how many rows each term stands: int64, shape (n,)."""
     rows = np.empty(len(ids), np.int64)
-    _check(_library().kb_frequencies(postings, address(ids, U32), len(ids), place(rows)))
+    check(_library().kb_frequencies(postings, address(ids, U32), len(ids), place(rows)))
     return rows
 
 
@@ -444,7 +383,7 @@ class Proposals:
             raise AssertionError("proposals are given once")
         self._given = True
         count = _library().kb_end_proposal(self._open)
-        _check(count)
+        check(count)
         return self._rows[:count], self._sums[:count]
 
     def __del__(self) -> None:
@@ -465,7 +404,7 @@ def pool(corpus: Corpus, ways: Ways, proposals: RowArray) -> tuple[RowArray, Flo
     rows = np.array(proposals, np.int64)
     scores = np.empty(PER_ROW * len(rows), np.float32)
     count = _library().kb_pool(corpus, ways.array, len(ways), place(rows), len(rows), place(scores))
-    _check(count)
+    check(count)
     return rows[:count], scores[: PER_ROW * count]
 
 
@@ -509,7 +448,7 @@ def judge(
         head,
         place(odds),
     )
-    _check(m)
+    check(m)
     ranked = 0 if ranker is None else m
     return Judged(
         whole[:m],
@@ -523,7 +462,8 @@ def judge(
     )
 
 
-def _check(answer: int) -> None:
+def check(answer: int) -> None:
+    """Raise what a negative answer means: :class:`Damaged`, or that there is no memory."""
     if answer == _NO_MEMORY:
         raise MemoryError
     if answer < 0:
@@ -558,19 +498,6 @@ def _library() -> ctypes.CDLL:
     library.kb_dots.argtypes = (Address, Long, Long, Address, Long, Address, Address)
     library.kb_features.argtypes = (Long, Long, *(Address,) * 8, ctypes.POINTER(Scale), *(Address,) * 2)
     library.kb_trees.argtypes = (ctypes.POINTER(Forest), Address, Long, Address)
-    library.kb_best.argtypes = (Address, Long, Long, Address, Long, Address, Long, Address, Address)
-    library.kb_nearest.argtypes = (
-        ctypes.POINTER(Codes),
-        Address,
-        Address,
-        Address,
-        Long,
-        Long,
-        Address,
-        Long,
-        Address,
-        Address,
-    )
     corpus, ways = ctypes.POINTER(Corpus), ctypes.POINTER(Way)
     library.kb_pool.argtypes = (corpus, ways, Long, Address, Long, Address)
     library.kb_judge.argtypes = (
@@ -584,7 +511,6 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )
-    library.kb_walk.argtypes = (ctypes.POINTER(Links), Address, Long, Long, Address)
     postings = ctypes.POINTER(Postings)
     library.kb_count_terms.argtypes = (tokens, *(Address,) * 4, Long)
     library.kb_fill_postings.argtypes = (
@@ -599,7 +525,7 @@ def _library() -> ctypes.CDLL:
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,
         *(Address,) * 3, Long,
     )  # fmt: skip
-    counting = "best", "nearest", "pool", "judge", "quote_articles", "count_terms", "end_proposal", "walk"
+    counting = "pool", "judge", "quote_articles", "count_terms", "end_proposal"
     for name in counting:
         library[f"kb_{name}"].restype = Long
     return library

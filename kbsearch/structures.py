@@ -37,7 +37,6 @@ __all__ = [
     "Address",
     "Asked",
     "Asking",
-    "Codes",
     "Corpus",
     "Damaged",
     "Forest",
@@ -80,7 +79,6 @@ MARK: Final = np.dtype([("row", np.int32), ("start", np.int32), ("end", np.int32
 SPANS: Final = 32
 """At most so many spans of an article."""
 
-_LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 I8, I32, I64 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64)
 U64, U32, U16, U8 = np.dtype(np.uint64), np.dtype(np.uint32), np.dtype(np.uint16), np.dtype(np.uint8)
@@ -391,63 +389,6 @@ class Models(ctypes.Structure):
     """``kb_models``: the ranking and the two of the confidence, each or none."""
 
     _fields_ = tuple((name, ctypes.POINTER(Forest)) for name in ("ranker", "first", "few"))
-
-
-class Codes(ctypes.Structure):
-    """``kb_codes``: rows as 8-bit codes; a row is about ``centre + step * code``, ``errors`` says how far from it.
-
-    ``codes``: int8, shape (n, width); ``errors``: float32, shape (n,); ``centre``: float32, shape (width,).
-    """
-
-    _fields_ = (
-        ("codes", Address), ("errors", Address), ("centre", Address), ("step", ctypes.c_float),
-        ("farthest", ctypes.c_float), ("n", Long),
-    )  # fmt: skip
-
-    def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, step: float) -> None:
-        farthest = float(errors.max(initial=0))
-        super().__init__(address(codes, I8), address(errors, F32), address(centre, F32), step, farthest, len(codes))
-        if len(errors) != len(codes) or centre.shape != codes.shape[1:] or len(centre) > _LONGEST_VECTOR:
-            raise Damaged("codes of another shape")
-        self.held = (codes, errors, centre)
-
-
-class Links(ctypes.Structure):
-    """``kb_graph``: nodes with their codes and their neighbours, as FAISS has made them.
-
-    Parameters
-    ----------
-    codes
-        uint8, shape (n * width,).
-    span
-        float32, shape (width,): what 255 steps of each dimension's code are worth.
-    links, begins
-        int32 of any alignment, and where those of each node begin: uint64, shape (n + 1,).
-    level_links, entry, top
-        Links of a node on the lowest level, the node to begin with, and its level.
-    """
-
-    _fields_ = (
-        *((name, Address) for name in ("codes", "span", "links", "begins")),
-        *((name, Long) for name in ("n", "width", "n_links", "level_links", "entry", "top")),
-    )
-
-    def __init__(
-        self,
-        codes: NDArray[np.uint8],
-        span: FloatArray,
-        links: NDArray[np.int32],
-        begins: NDArray[np.uint64],
-        level_links: int,
-        entry: int,
-        top: int,
-    ) -> None:
-        n, width = len(begins) - 1, len(span)
-        addresses = address(codes, U8), address(span, F32), address(links, I32), address(begins, U64)
-        super().__init__(*addresses, n, width, len(links), level_links, entry, top)
-        if n < 1 or len(codes) != n * width or not 0 < width <= _LONGEST_VECTOR:
-            raise Damaged("a code for each node")
-        self.held = (codes, span, links, begins)
 
 
 def address(array: NDArray[Any], dtype: np.dtype[Any]) -> int:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nearness
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from kbsearch import native, structures
 from kbsearch.embed import pieces
 from kbsearch.errors import KbSearchError, NativeMissing
 from kbsearch.search import KnowledgeBase
+from kbsearch.vector import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +102,7 @@ def test_the_best_rows_are_those_of_a_comparison_with_all(
     random = np.random.default_rng(seed)
     vectors = matrix(different, width, seed)[random.integers(0, different, n + 50)]
     rows, vector = random.permutation(n + 50)[:n], matrix(1, width, seed + 1)[0]
-    found, products = native.best(vectors, rows, vector, k)
+    found, products = nearness.best(vectors, rows, vector, k)
     assert (found.dtype, products.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
     assert (found.tolist(), products.tolist()) == ranked(vectors, rows, vector, k)
 
@@ -114,7 +116,7 @@ def test_best_rows_that_are_equal_come_by_row(k: int) -> None:
     vectors[better] = [0.75, -1]
     rows = random.permutation(1000)
     others = np.setdiff1d(np.arange(1000), better)
-    found, products = native.best(vectors, rows, np.array([1, 0], np.float32), k)
+    found, products = nearness.best(vectors, rows, np.array([1, 0], np.float32), k)
     assert found.tolist() == [*better, *others][:k]
     assert products.tolist() == ([0.75] * 50 + [0.5] * 950)[:k]
 
@@ -123,7 +125,7 @@ def test_best_rows_that_are_equal_come_by_row(k: int) -> None:
 def test_zero_and_minus_zero_are_one_product(k: int) -> None:
     vectors = np.zeros((500, 1), np.float32)
     vectors[::2] = -0.0
-    assert native.best(vectors, np.arange(500)[::-1].copy(), np.ones(1, np.float32), k)[0].tolist() == list(range(k))
+    assert nearness.best(vectors, np.arange(500)[::-1].copy(), np.ones(1, np.float32), k)[0].tolist() == list(range(k))
 
 
 @pytest.mark.parametrize("spread", [0, 1e-45, 1e-38, 1e-7, 1e-3, 1, 1e30])
@@ -132,7 +134,7 @@ def test_the_best_of_products_that_lie_close_together_or_far_apart(spread: float
     values = (middle + spread * np.random.default_rng(2).uniform(-1, 1, (3000, 1))).astype(np.float32)
     one = np.ones(1, np.float32)
     for k in (1, 7, 100, 749, 750, 2999):
-        found, products = native.best(values, np.arange(3000), one, k)
+        found, products = nearness.best(values, np.arange(3000), one, k)
         assert (found.tolist(), products.tolist()) == ranked(values, np.arange(3000), one, k)
 
 
@@ -140,28 +142,28 @@ def test_more_rows_than_there_are_cannot_be_the_best() -> None:
     vectors, vector = matrix(7, 5), matrix(1, 5, 2)[0]
     asked = np.array([6, 2, 4])
     for k in (3, 4, 10_000):
-        found, products = native.best(vectors, asked, vector, k)
+        found, products = nearness.best(vectors, asked, vector, k)
         assert (found.tolist(), products.tolist()) == ranked(vectors, asked, vector, 3)
-    for nothing in (native.best(vectors, asked, vector, 0), native.best(vectors, asked[:0], vector, 5)):
+    for nothing in (nearness.best(vectors, asked, vector, 0), nearness.best(vectors, asked[:0], vector, 5)):
         assert [part.shape for part in nothing] == [(0,), (0,)]
 
 
 @pytest.mark.parametrize("row", [5, -1, 2**32, 2**62, -(2**62)])
 def test_a_best_row_outside_of_the_matrix_is_damage(row: int) -> None:
     with pytest.raises(structures.Damaged):
-        native.best(matrix(5, 8), np.array([0, 1, row]), matrix(1, 8)[0], 1)
+        nearness.best(matrix(5, 8), np.array([0, 1, row]), matrix(1, 8)[0], 1)
 
 
 # The nearest rows, by codes
 
 
-def coded(vectors: np.ndarray, step: float = 0.02) -> structures.Codes:
+def coded(vectors: np.ndarray, step: float = 0.02) -> compiled.Codes:
     """Codes about the middle of the vectors, with what is lost by them."""
     centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     codes = np.clip(np.rint((vectors - centre) / step), -127, 127).astype(np.int8)
     lost = vectors.astype(np.float64) - centre - float(np.float32(step)) * codes
     errors = np.nextafter(np.linalg.norm(lost, axis=1).astype(np.float32), np.float32(np.inf))
-    return structures.Codes(codes, errors, centre, step)
+    return compiled.Codes(codes, errors, centre, step)
 
 
 def unit(rows: int, width: int, seed: int = 1) -> np.ndarray:
@@ -183,7 +185,7 @@ def test_the_nearest_rows_are_those_of_a_comparison_with_all(step: float, share:
         allowed = None if share is None else random.random(1200) < share
         among = rows if allowed is None else rows[allowed]
         for k in (1, 2, 10, len(among) - 1, len(among)):
-            found, products = native.nearest(codes, rows, allowed, vectors, vector, k)
+            found, products = nearness.nearest(codes, rows, allowed, vectors, vector, k)
             assert (found.dtype, products.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
             assert (found.tolist(), products.tolist()) == ranked(vectors, among, vector, k)
 
@@ -194,7 +196,7 @@ def test_nearest_rows_that_are_equal_come_by_row(k: int) -> None:
     vectors[[399, 300, 200]] = [1, 0]
     codes, rows = coded(vectors), np.arange(400)
     expected = [200, 300, 399, *(row for row in range(400) if row not in {200, 300, 399})]
-    assert native.nearest(codes, rows, None, vectors, np.array([0.8, 0.6], np.float32), k)[0].tolist() == expected[:k]
+    assert nearness.nearest(codes, rows, None, vectors, np.array([0.8, 0.6], np.float32), k)[0].tolist() == expected[:k]
 
 
 def test_rows_that_are_far_by_their_codes_are_not_compared_in_full() -> None:
@@ -205,7 +207,7 @@ def test_rows_that_are_far_by_their_codes_are_not_compared_in_full() -> None:
     cosines = vectors @ vector
     changed = vectors.copy()
     changed[cosines < np.sort(cosines)[-1000]] = vector
-    found, products = native.nearest(codes, rows, None, changed, vector, 10)
+    found, products = nearness.nearest(codes, rows, None, changed, vector, 10)
     assert (found.tolist(), products.tolist()) == expected
 
 
@@ -216,7 +218,7 @@ def test_a_nearest_row_outside_of_the_matrix_is_damage() -> None:
         rows[int(np.argmax(vectors @ vector))] = wrong
         for k in (1, 50):
             with pytest.raises(structures.Damaged):
-                native.nearest(coded(vectors), rows, None, vectors, vector, k)
+                nearness.nearest(coded(vectors), rows, None, vectors, vector, k)
 
 
 def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
@@ -227,20 +229,22 @@ def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
     for odd in (0, -1, 1e-30, 1e30, math.nan, math.inf, -math.inf):
         errors, centre = np.full(300, odd, np.float32), np.full(8, odd, np.float32)
         for codes in (
-            structures.Codes(every, errors, centre, 0.01),
-            structures.Codes(every, errors, vectors[0].copy(), odd),
-            structures.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
+            compiled.Codes(every, errors, centre, 0.01),
+            compiled.Codes(every, errors, vectors[0].copy(), odd),
+            compiled.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
         ):
             for k in (1, 10, 300):
-                found, products = native.nearest(codes, rows, None, vectors, vector, k)
+                found, products = nearness.nearest(codes, rows, None, vectors, vector, k)
                 assert len(set(found.tolist())) == k
                 assert products.tolist() == native.dots(vectors, found, vector).tolist()
 
 
 NO_NUMBERS = """
 import sys
+sys.path.insert(0, "tests")
+import nearness
 import numpy as np
-from kbsearch import native, structures
+from kbsearch.vector import compiled
 
 random = np.random.default_rng(1)
 rows, few = np.arange(400), random.standard_normal((400, 3)).astype(np.float32)
@@ -258,9 +262,10 @@ for _ in range(300):
         errors[random.integers(0, 400, 9)] = random.choice(odd, 9)
     if random.random() < 0.5:
         step = float(random.choice(odd))
-    codes = structures.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
+    codes = compiled.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
     for k in (1, 10, 400):
-        for found, _ in (native.best(vectors, rows, vector, k), native.nearest(codes, rows, None, vectors, vector, k)):
+        answers = nearness.best(vectors, rows, vector, k), nearness.nearest(codes, rows, None, vectors, vector, k)
+        for found, _ in answers:
             assert len(found) == len(set(found.tolist())) == k
             assert set(found.tolist()) <= set(range(400))
 print("done")
@@ -277,14 +282,14 @@ def test_numbers_that_are_none_or_too_great_crash_nothing() -> None:
 
 def test_codes_of_another_shape_are_damage() -> None:
     codes, errors, centre = np.zeros((5, 8), np.int8), np.zeros(5, np.float32), np.zeros(8, np.float32)
-    structures.Codes(codes, errors, centre, 1)
+    compiled.Codes(codes, errors, centre, 1)
     wrong: Any
     for wrong in (
         (codes, errors[:4], centre), (codes, errors, centre[:7]), (codes[:4], errors, centre),
         (codes.reshape(40), errors, centre), (np.zeros((1, 20_000), np.int8), errors[:1], np.zeros(20_000, np.float32)),
     ):  # fmt: skip
         with pytest.raises(structures.Damaged):
-            structures.Codes(wrong[0], wrong[1], wrong[2], 1)
+            compiled.Codes(wrong[0], wrong[1], wrong[2], 1)
 
 
 def test_codes_of_another_kind_are_refused() -> None:
@@ -296,7 +301,7 @@ def test_codes_of_another_kind_are_refused() -> None:
         (codes, np.zeros(10, np.float32)[::2], centre),
     ):  # fmt: skip
         with pytest.raises(AssertionError):
-            structures.Codes(wrong[0], wrong[1], wrong[2], 1)
+            compiled.Codes(wrong[0], wrong[1], wrong[2], 1)
 
 
 # What it is given
@@ -317,7 +322,7 @@ def test_arrays_of_another_kind_or_shape_are_refused(vectors: Any, rows: Any, ve
     with pytest.raises(AssertionError):
         native.dots(vectors, rows, vector)
     with pytest.raises(AssertionError):
-        native.best(vectors, rows, vector, 3)
+        nearness.best(vectors, rows, vector, 3)
 
 
 FIVE = matrix(5, 8)
@@ -344,9 +349,9 @@ FIVE = matrix(5, 8)
 )
 def test_codes_are_asked_with_arrays_that_fit_them(rows: Any, allowed: Any, vectors: Any, vector: Any) -> None:
     codes = coded(FIVE)
-    assert len(native.nearest(codes, np.arange(5), np.ones(5, bool), FIVE, FIVE[0], 2)[0]) == 2
+    assert len(nearness.nearest(codes, np.arange(5), np.ones(5, bool), FIVE, FIVE[0], 2)[0]) == 2
     with pytest.raises(AssertionError):
-        native.nearest(codes, rows, allowed, vectors, vector, 2)
+        nearness.nearest(codes, rows, allowed, vectors, vector, 2)
 
 
 def forest(width: int = 2, **other: Any) -> structures.Forest:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import faiss
+import nearness
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,10 +22,11 @@ from hypothesis import strategies as st
 from kbsearch import native, vector
 from kbsearch.errors import IndexCorrupt
 from kbsearch.vector import DenseReport, VectorIndex, files, recall, write_graphs, write_vectors
+from kbsearch.vector import codes as codes_module
 from kbsearch.vector import graph as graph_module
-from kbsearch.vector import part as part_module
 from kbsearch.vector import scan as scan_module
-from kbsearch.vector.codes import RowCodes, write_codes
+from kbsearch.vector.codes import write_codes
+from kbsearch.vector.compiled import Dense
 from kbsearch.vector.recall import Neighbours, spread_sample
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 
 FLAT = DenseReport()
 EXACT = ("flat", "sq8")
-APPROXIMATE = ("pq4", "hnsw")
-LIMITS = {"flat": (10**9, 0, 0), "sq8": (0, 10**9, 0), "pq4": (300, 300, 10**9), "hnsw": (300, 300, 300)}
+APPROXIMATE = ("sq4", "hnsw")
+LIMITS = {"flat": (10**9, 0, 0), "sq8": (0, 10**9, 0), "sq4": (300, 300, 10**9), "hnsw": (300, 300, 300)}
 """Up to how many rows a part is compared, has codes of eight bits and of four, so that more than 300 are of a kind."""
 
 
@@ -145,8 +147,8 @@ def any_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         (120, "flat", []),
         (121, "sq8", ["other"]),
         (240, "sq8", ["other"]),
-        (241, "pq4", ["other.faiss"]),
-        (360, "pq4", ["other.faiss"]),
+        (241, "sq4", ["other"]),
+        (360, "sq4", ["other"]),
         (361, "hnsw", ["other.faiss"]),
     ],
 )
@@ -172,7 +174,7 @@ def test_each_script_goes_its_own_way(tmp_path: Path, monkeypatch: pytest.Monkey
     for name, limit in (("FLAT_LIMIT", 100), ("CODES_LIMIT", 200), ("SCAN_LIMIT", 300)):
         monkeypatch.setattr(vector, name, limit)
     random = np.random.default_rng(21)
-    sizes = {"flat": 60, "sq8": 160, "pq4": 260, "hnsw": 360}
+    sizes = {"flat": 60, "sq8": 160, "sq4": 260, "hnsw": 360}
     for own, other in product(sizes, sizes):
         vectors = unit(random, sizes[own] + sizes[other])
         japanese = random.permutation(len(vectors)) < sizes[own]
@@ -427,14 +429,14 @@ def test_codes_lead_to_the_answer_of_an_exhaustive_comparison(
     rows = np.sort(random.permutation(size + 5)[:size])
     with tempfile.TemporaryDirectory() as folder:
         write_codes(Path(folder) / "codes", vectors, rows)
-        codes = RowCodes(Path(folder) / "codes", size, dimension)
+        codes = codes_module.open_codes(Path(folder) / "codes", size, dimension)
         mask = None
         if share is not None:
             mask = random.random(size) < share
             mask[random.integers(size)] = True
         among = rows if mask is None else rows[mask]
         for query, k in product(asked_of(random, vectors), {1, min(10, len(among)), 1 + int(much * (len(among) - 1))}):
-            found, scores = codes.nearest(vectors, rows, mask, query, k)
+            found, scores = nearness.nearest(codes, rows, mask, vectors, query, k)
             assert (found.tolist(), scores.tolist()) == exhaustive(vectors, among, query, k)
 
 
@@ -471,7 +473,9 @@ def test_far_rows_are_not_read(tmp_path: Path) -> None:
     cosines = vectors @ query
     changed = vectors.copy()
     changed[cosines < np.sort(cosines)[-500]] = query
-    found, scores = RowCodes(tmp_path / "codes", 5000, 384).nearest(changed, rows, None, query, 20)
+    found, scores = nearness.nearest(
+        codes_module.open_codes(tmp_path / "codes", 5000, 384), rows, None, changed, query, 20
+    )
     assert (found.tolist(), scores.tolist()) == expected
 
 
@@ -567,8 +571,7 @@ def test_vectors_that_are_no_numbers_crash_nothing(open_index: OpenIndex, any_ki
         index = open_index(vectors)  # FAISS refuses to train with such vectors, so they come later
         changed = vectors.copy()
         changed[random.random(1000) < much] = np.nan
-        for part in index._parts:
-            part.vectors = changed
+        index._dense = Dense(index._dense.held[0], changed)
     for query in (unit(random, 1)[0], vectors[0], np.full(24, np.nan, dtype=np.float32)):
         for where in (None, index.restrict(np.arange(1000) % 2 == 0)):
             rows, _ = index.search(query, 10, where)
@@ -652,30 +655,30 @@ def test_the_recall_of_a_graph_in_the_report_is_measured(tmp_path: Path, monkeyp
 
 
 def test_the_recall_of_a_scan_in_the_report_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_limits(monkeypatch, "pq4")
+    set_limits(monkeypatch, "sq4")
     vectors = unit(np.random.default_rng(5), 3000, 64)
     good = write_graphs(tmp_path / "good", vectors, every_third(3000))
-    assert good.kinds == ("pq4", "pq4")
+    assert good.kinds == ("sq4", "sq4")
     assert 0.98 <= good.recall_at_100 <= 1
     monkeypatch.setattr(scan_module, "_REACHES", (70,))
     bad = write_graphs(tmp_path / "bad", vectors, every_third(3000))
-    assert bad.recall_at_100 <= 0.7, "seventy rows hold no more of a hundred"
+    assert bad.recall_at_100 <= 0.83, "seventy rows for a hundred, and for sixteen to spare, hold no more of them"
     assert bad.reach == (70, 70)
 
 
 def test_the_report_has_the_recall_of_the_worse_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_limits(monkeypatch, "pq4")
+    set_limits(monkeypatch, "sq4")
     monkeypatch.setattr(recall, "AT", 100)
     monkeypatch.setattr(scan_module, "_REACHES", (50,))
     vectors = unit(np.random.default_rng(5), 700)
     for japanese in (np.arange(700) < 200, np.arange(700) >= 200):
         report = write_graphs(tmp_path / str(japanese[0]), vectors, japanese)
-        assert sorted(report.kinds) == ["flat", "pq4"]
-        assert report.recall_at_100 <= 0.5
+        assert sorted(report.kinds) == ["flat", "sq4"]
+        assert report.recall_at_100 <= 0.6
 
 
 @pytest.mark.parametrize(
-    ("kind", "module", "reaches"), [("hnsw", graph_module, (128, 768)), ("pq4", scan_module, (150, 2000))]
+    ("kind", "module", "reaches"), [("hnsw", graph_module, (128, 768)), ("sq4", scan_module, (150, 2000))]
 )
 def test_a_search_goes_as_far_as_the_recall_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module: object, reaches: tuple[int, int]
@@ -695,25 +698,26 @@ def test_a_question_of_one_script_looks_less_far_into_the_other(
     open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     set_limits(monkeypatch, kind)
+    monkeypatch.setattr(scan_module, "_REACHES", (400,))
+    monkeypatch.setattr(graph_module, "_EFS", (160,))
     random = np.random.default_rng(16)
-    index = open_index(unit(random, 1400), np.arange(1400) < 700)
-    asked = []
-    for part in index._parts:
-        derived = part._derived
-        assert derived is not None
+    vectors = unit(random, 1400, 64)
+    index = open_index(vectors, np.arange(1400) < 700)
+    questions = unit(random, 30, 64)
+    exact = [{*best(vectors, query, 80, np.arange(1400) // 700 == half)[0]} for query in questions for half in (1, 0)]
 
-        def places(
-            *given: object, thorough: bool, inner: Callable[..., RowArray | None] = derived.places
-        ) -> RowArray | None:
-            asked.append(thorough)
-            return inner(*given, thorough=thorough)
+    def found(*, japanese: bool | None) -> list[float]:
+        """Shares of the exact neighbours, of the others and of Japanese rows."""
+        hits = [
+            len({*rows.tolist()} & exact[2 * number + script]) / 80
+            for number, query in enumerate(questions)
+            for script, (rows, _) in enumerate(index.search_scripts(query, 80, japanese=japanese))
+        ]
+        return [float(np.mean(hits[script::2])) for script in (0, 1)]
 
-        monkeypatch.setattr(derived, "places", places)
-    for japanese, expected in ((None, [True, True]), (True, [False, True]), (False, [True, False])):
-        asked.clear()
-        for rows, _ in index.search_scripts(unit(random, 1)[0], 10, japanese=japanese):
-            assert len(rows) == 10
-        assert asked == expected
+    thorough = found(japanese=None)
+    assert found(japanese=False)[0] == thorough[0] > found(japanese=True)[0] > 0.5
+    assert found(japanese=True)[1] == thorough[1] > found(japanese=False)[1] > 0.5
 
 
 @pytest.mark.usefixtures("approximate")
@@ -723,7 +727,7 @@ def test_a_derived_index_under_a_random_filter_finds_what_numpy_finds(
     open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch, few: int, share: float
 ) -> None:
     """Whether the rows that may answer are few enough to be compared one by one or not."""
-    monkeypatch.setattr(part_module, "_FEW", few)
+    monkeypatch.setattr(vector, "_FEW", few)
     random = np.random.default_rng(6)
     vectors = unit(random, 3000)
     index = open_index(vectors)
@@ -942,28 +946,29 @@ def test_vectors_of_more_or_fewer_rows_are_damage(tmp_path: Path, rows: int) -> 
     assert f"expected {rows} vectors, found 20" in str(damaged(file, file.read_bytes(), rows))
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("hnsw", "japanese.faiss"), ("sq4", "japanese/codes.npy"), ("sq4", "japanese/steps.npy")]
+)
 def test_a_short_missing_or_foreign_derived_index_is_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approximate: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
 ) -> None:
     file, folder = tmp_path / "vectors.npy", tmp_path / "dense"
-    graph_file = folder / "japanese.faiss"
+    derived = folder / name
     vectors, japanese = unit(np.random.default_rng(2), 1100), np.ones(1101, dtype=bool)
     save(file, vectors)
+    set_limits(monkeypatch, kind)
     report = write_graphs(folder, vectors, japanese[:1100])
-    content = graph_file.read_bytes()
+    content = derived.read_bytes()
     write_graphs(tmp_path / "more", np.concatenate([vectors, vectors[:1]]), japanese)  # of other vectors
-    foreign = [(tmp_path / "more" / "japanese.faiss").read_bytes()]
-    for kind in APPROXIMATE:
-        set_limits(monkeypatch, kind)
-        write_graphs(tmp_path / kind, vectors, japanese[:1100])
-        if kind != approximate:
-            foreign.append((tmp_path / kind / "japanese.faiss").read_bytes())
-    cuts = [content[:size] for size in (0, 1, 3, 4, 20, 60, 200, len(content) // 2, len(content) - 1)]
+    write_graphs(tmp_path / "wider", np.hstack([vectors, vectors[:, :2]]), japanese[:1100])
+    foreign = [(tmp_path / "more" / name).read_bytes(), (tmp_path / "wider" / name).read_bytes(), file.read_bytes()]
+    foreign = [wrong for wrong in foreign if wrong[:100] != content[:100]]  # steps are the same of one row more
+    cuts = [content[:size] for size in (0, 1, 3, 4, 20, 60, len(content) // 2, len(content) - 1)]
     for wrong in (*cuts, b"not an index at all" * 50, *foreign):
-        graph_file.write_bytes(wrong)
+        derived.write_bytes(wrong)
         with pytest.raises(IndexCorrupt) as raised:
             VectorIndex(file, folder, report, japanese[:1100])
-        assert raised.value.file == str(graph_file)
-    graph_file.unlink()
+        assert raised.value.file in {str(derived), str(derived.parent)}
+    derived.unlink()
     with pytest.raises(IndexCorrupt):
         VectorIndex(file, folder, report, japanese[:1100])

@@ -27,6 +27,10 @@
 #define KB_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__)
+#define KB_X86
+#endif
+
 #define KB_HIDDEN __attribute__((visibility("hidden")))
 
 /* ---- What is open ---------------------------------------------------------------------------------------------- */
@@ -110,6 +114,45 @@ typedef struct {
     const float *scales;
     int64_t n_units, n_rows, width;
 } kb_quotes;
+
+/* The rows of a part as 8-bit codes: a row is about centre + step * code, and `errors` says how far from it. */
+typedef struct {
+    const int8_t *codes;  /* n * width */
+    const float *errors;  /* n */
+    const float *centre;  /* width */
+    float step, farthest; /* the greatest error */
+    int64_t n;
+} kb_codes;
+
+/* The rows of a part as 4-bit codes, each dimension in steps of its own. Byte i of a row holds dimension i in its lower
+ * half and dimension `half` + i in its upper one. */
+typedef struct {
+    const uint8_t *codes; /* n * half */
+    const float *steps;   /* 2 * half, the last 0 where the width is odd */
+    int64_t n, half;
+} kb_nibbles;
+
+/* Nodes 0 to n - 1, each with a code of `width` bytes; a step of dimension d's byte is worth span[d] / 255.
+ * links: four bytes a node number, negative behind the last of a list; those of a node begin at begins[node], first
+ * `level_links` of the lowest level, where all nodes are, then half as many of each level above that it is on. */
+typedef struct {
+    const uint8_t *codes;
+    const float *span;
+    const uint8_t *links;
+    const uint64_t *begins; /* n + 1 */
+    int64_t n, width, n_links, level_links, entry, top;
+} kb_graph;
+
+/* Rows of one script, ascending, and what leads to them: at most one of the three. reach: how many rows the 4-bit codes
+ * lead to for a hundred that are wanted, or how far a walk goes. few: rows that are compared one by one sooner than by
+ * the codes of a graph. */
+typedef struct {
+    const int64_t *rows;
+    const kb_codes *codes;
+    const kb_nibbles *nibbles;
+    const kb_graph *graph;
+    int64_t n, reach, few;
+} kb_script;
 
 /* ---- What is asked --------------------------------------------------------------------------------------------- */
 
@@ -217,6 +260,13 @@ KB_HIDDEN void kb_cut(const kb_tokens *tokens, int64_t row, int32_t *start, int3
                       int64_t n, const kb_question *question, uint32_t *seen, int32_t room);
 KB_HIDDEN int64_t kb_mark(const kb_tokens *tokens, const kb_question *question, int64_t row, int32_t start, int32_t end,
                           const kb_match *matches, int64_t n, int32_t *marks, int64_t count, int64_t space);
+KB_HIDDEN int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n,
+                          const float *vector, int64_t k, int64_t *best, float *scores);
+KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *allowed, const float *matrix,
+                             int64_t height, int64_t width, const float *vector, int64_t k, int64_t *best, float *scores);
+int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64_t k, int64_t *places);
+KB_HIDDEN int64_t kb_edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k);
+KB_HIDDEN int64_t kb_places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places);
 KB_HIDDEN double kb_in_steps(const float *vector, const float *weights, int64_t width, int32_t most, int16_t *steps);
 KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
                             float *spread);

@@ -116,7 +116,7 @@ KB_WIDE static void at_least(const int32_t *restrict sums, int64_t n, int32_t li
 }
 
 /* The places whose sum is at least a limit, few of many; answers how many. may: n + 8 bytes. */
-static int64_t places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places) {
+KB_HIDDEN int64_t kb_places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places) {
     int64_t count = 0;
     if (limit > INT32_MAX) return 0;
     at_least(sums, n, limit > INT32_MIN ? (int32_t)limit : INT32_MIN, may);
@@ -130,7 +130,7 @@ static int64_t places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_
 }
 
 /* The same of the sums of codes: at least k of the allowed ones have it or more, and few others. */
-static int64_t edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k) {
+KB_HIDDEN int64_t kb_edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k) {
     int32_t buckets[BUCKETS] = {0}, low, high, bucket = BUCKETS;
     extremes(sums, n, &low, &high);
     int shift = 0;
@@ -145,7 +145,7 @@ static int64_t edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t
 }
 
 /* The best k of n rows by their exact cosines: score descending, row ascending. Answers how many. */
-int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n, const float *vector,
+KB_HIDDEN int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_t *rows, int64_t n, const float *vector,
                 int64_t k, int64_t *best, float *scores) {
     if (height > UINT32_MAX) return KB_CORRUPT;
     float *products = malloc((size_t)(n + 1) * sizeof(float));
@@ -170,19 +170,10 @@ int64_t kb_best(const float *matrix, int64_t height, int64_t width, const int64_
     return found;
 }
 
-/* The rows of a part as 8-bit codes: a row is about centre + step * code, and `errors` says how far from it. */
-typedef struct {
-    const int8_t *codes;  /* n * width */
-    const float *errors;  /* n */
-    const float *centre;  /* width */
-    float step, farthest; /* the greatest error */
-    int64_t n;
-} kb_codes;
-
 /* The k rows of a part that are nearest to a vector of length 1, exactly: score descending, row ascending.
  * `rows` are those of the part, ascending, with their vectors in `matrix`; `allowed` (or NULL) has a byte for each.
  * Every row is compared by its code; those that may belong to the best, by what their codes leave open, exactly. */
-int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *allowed, const float *matrix,
+KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *allowed, const float *matrix,
                    int64_t height, int64_t width, const float *vector, int64_t k, int64_t *best, float *scores) {
     int64_t n = part->n, found = KB_NO_MEMORY, count = 0;
     if (k < 1) return 0;
@@ -203,7 +194,7 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     double unit = step * part->step, slack = 2.01 * sqrt(lost) + 6e-6;
     double reach = (sqrt(length) + sqrt(lost)) * 1.000001;
     dots_of_codes(part->codes, n, width, steps, sums);
-    int64_t edge = edge_of_sums(sums, allowed, n, k), places = places_from(sums, n, edge, may, chosen);
+    int64_t edge = kb_edge_of_sums(sums, allowed, n, k), places = kb_places_from(sums, n, edge, may, chosen);
     for (int64_t i = 0; i < places; i++)
         if (!allowed || allowed[chosen[i]]) chosen[count++] = rows[chosen[i]];
     found = kb_best(matrix, height, width, chosen, count, vector, k, best, scores);
@@ -211,7 +202,7 @@ int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *all
     double least = scores[k - 1] - slack - offset;
     /* What has less than this cannot reach it. */
     double from = unit > 0 ? floor((least - reach * part->farthest) / unit) : -INFINITY;
-    places = places_from(sums, n, from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN, may, chosen);
+    places = kb_places_from(sums, n, from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN, may, chosen);
     count = 0;
     for (int64_t p = 0; p < places; p++) {
         int64_t i = chosen[p];

@@ -11,17 +11,6 @@
 
 enum { AHEAD = 6, LINE = 64, MOST_LINKS = 1024, HIGHEST = 255 };
 
-/* Nodes 0 to n - 1, each with a code of `width` bytes; a step of dimension d's byte is worth span[d] / 255.
- * links: four bytes a node number, negative behind the last of a list; those of a node begin at begins[node], first
- * `level_links` of the lowest level, where all nodes are, then half as many of each level above that it is on. */
-typedef struct {
-    const uint8_t *codes;
-    const float *span;
-    const uint8_t *links;
-    const uint64_t *begins; /* n + 1 */
-    int64_t n, width, n_links, level_links, entry, top;
-} kb_graph;
-
 /* Best first: how near a node is, and whether its neighbours were looked at. */
 typedef struct {
     int32_t score;

@@ -2,14 +2,10 @@
 
 ``vectors.npy`` is the truth: float32, shape ``(passages, dimension)``, C order, memory-mapped. The leg has two parts,
 the Japanese passages and the others, because an encoder puts texts of one language near each other: each part is
-searched by itself, so that those in the language of the question cannot crowd out the rest. Up to ``FLAT_LIMIT``
-passages of a part every question is compared with all of them (``IndexFlatIP``, or without FAISS where there are so
-few that loading it would take longer); beyond, a derived graph proposes candidates (``graph``), which are then scored
-exactly against ``vectors.npy``.
-
-What FAISS leaves to us: it lists ties in its own order, pads a short answer with −1, and does not notice a flipped
-byte. :meth:`VectorIndex.search` answers in the total order (score descending, row ascending), drops the padding, and
-the store's checksums cover the files.
+searched by itself, so that those in the language of the question cannot crowd out the rest. Few passages of a part are
+compared one by one, more by their 8-bit codes, exactly. Beyond, 4-bit codes (``scan``) or a graph that FAISS has built
+(``graph``) propose candidates, which are then scored exactly against ``vectors.npy``. Both parts are one call
+(``compiled``), on two cores where another is idle. The order is total: score descending, row ascending.
 
 Never: normalise here. An encoder gives unit vectors, and cosine is the inner product.
 """
@@ -23,6 +19,8 @@ import numpy as np
 
 from kbsearch.errors import IndexCorrupt
 from kbsearch.native import dots
+from kbsearch.structures import Damaged
+from kbsearch.vector.compiled import Allowed, Dense, Script, near
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
 
 if TYPE_CHECKING:
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kbsearch.model import FloatArray, RowArray
-    from kbsearch.vector.codes import RowCodes
-    from kbsearch.vector.part import Allowed, Derived, Part
+    from kbsearch.vector.compiled import Derived
 
 __all__ = [
     "CODES_LIMIT",
@@ -49,16 +46,18 @@ __all__ = [
     "write_vectors",
 ]
 
-Kind = Literal["flat", "sq8", "pq4", "hnsw"]
+Kind = Literal["flat", "sq8", "sq4", "hnsw"]
 
 FLAT_LIMIT: Final = 500
 """Passages of a part up to which their vectors are compared one by one."""
 CODES_LIMIT: Final = 10_000
 """Passages of a part up to which the search is exact, by way of 8-bit codes: .1 ms a question at 384 dimensions."""
-SCAN_LIMIT: Final = 250_000
-"""Passages of a part up to which 4-bit codes are looked up faster than a graph is walked: 48 MB at 384 dimensions."""
+SCAN_LIMIT: Final = 100_000
+"""Passages of a part up to which 4-bit codes are looked up about as fast as a graph is walked, and miss less: 19 MB at
+384 dimensions."""
 
 _NAMES: Final = ("other", "japanese")
+_FEW: Final = 20_000  # rows that are compared one by one sooner than by the codes of a graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,9 @@ class DenseReport:
     """What the manifest says of the leg.
 
     ``kinds`` are those of the other and of the Japanese passages: ``"flat"`` and ``"sq8"`` compare all of them,
-    ``"pq4"`` scans codes and ``"hnsw"`` walks a graph. ``reach`` is how many rows a scan leads to, or how far a walk
-    goes; 0 where every passage is compared. ``recall_at_100`` is that of the worse part against the exact scan.
+    ``"sq4"`` scans codes and ``"hnsw"`` walks a graph. ``reach`` is how many rows a scan leads to for a hundred that
+    are wanted, or how far a walk goes; 0 where every passage is compared. ``recall_at_100`` is that of the worse part
+    against the exact scan.
     """
 
     kinds: tuple[Kind, Kind] = ("flat", "flat")
@@ -118,10 +118,33 @@ def _write_part(folder: Path, script: int, vectors: FloatArray, rows: RowArray) 
     if len(rows) <= SCAN_LIMIT:
         from kbsearch.vector.scan import write_scan
 
-        return "pq4", *write_scan(place.with_suffix(".faiss"), vectors, rows)
+        return "sq4", *write_scan(place, vectors, rows)
     from kbsearch.vector.graph import write_graph
 
     return "hnsw", *write_graph(place.with_suffix(".faiss"), vectors, rows)
+
+
+def _opened(folder: Path, script: int, report: DenseReport, japanese: NDArray[np.bool_], dimension: int) -> Script:
+    """The rows of a script, and what leads to them."""
+    rows = np.flatnonzero(japanese == bool(script))
+    derived = _derived(folder / _NAMES[script], report.kinds[script], len(rows), dimension)
+    return Script(rows, derived, report.reach[script], _FEW)
+
+
+def _derived(place: Path, kind: Kind, size: int, dimension: int) -> Derived | None:
+    if kind == "sq8":
+        from kbsearch.vector.codes import open_codes
+
+        return open_codes(place, size, dimension)
+    if kind == "sq4":
+        from kbsearch.vector.scan import open_scan
+
+        return open_scan(place, size, dimension)
+    if kind == "hnsw":
+        from kbsearch.vector.graph import open_graph
+
+        return open_graph(place.with_suffix(".faiss"), size, dimension)
+    return None
 
 
 class VectorIndex:
@@ -141,7 +164,7 @@ class VectorIndex:
     Raises
     ------
     IndexCorrupt
-        When a file is not what was written.
+        When a file is not what was written; also from a search, when what leads to rows leads out of the files.
     """
 
     def __init__(
@@ -155,34 +178,10 @@ class VectorIndex:
         self.vectors: FloatArray = map_vectors(vectors_file)
         if len(japanese) != len(self.vectors):
             raise IndexCorrupt(vectors_file, f"{len(japanese)} vectors", str(len(self.vectors)))
-        self._parts: tuple[Part, Part] = (
-            self._open_part(folder, report, japanese, script=0),
-            self._open_part(folder, report, japanese, script=1),
-        )
+        others, own = (_opened(folder, script, report, japanese, self.vectors.shape[1]) for script in (0, 1))
+        self._folder, self._dense = folder, Dense((others, own), self.vectors)
         self._delta = delta
         self._remaining = None if delta is None else self.restrict(np.ones(self.rows, dtype=bool))
-
-    def _open_part(self, folder: Path, report: DenseReport, japanese: NDArray[np.bool_], script: int) -> Part:
-        from kbsearch.vector.part import Part
-
-        rows = np.flatnonzero(japanese == bool(script))
-        return Part(self.vectors, rows, self._derived(folder / _NAMES[script], len(rows), report, script))
-
-    def _derived(self, place: Path, size: int, report: DenseReport, script: int) -> RowCodes | Derived | None:
-        kind, file = report.kinds[script], place.with_suffix(".faiss")
-        if kind == "sq8":
-            from kbsearch.vector.codes import RowCodes
-
-            return RowCodes(place, size, self.vectors.shape[1])
-        if kind == "pq4":
-            from kbsearch.vector.scan import Scan
-
-            return Scan(file, size, self.vectors.shape[1], report.reach[script])
-        if kind == "hnsw":
-            from kbsearch.vector.graph import Graph
-
-            return Graph(file, size, self.vectors.shape[1], report.reach[script])
-        return None
 
     @property
     def rows(self) -> int:
@@ -191,8 +190,8 @@ class VectorIndex:
 
     @property
     def approximate(self) -> bool:
-        """Whether a search may miss a row: true for a graph, false for an exact scan."""
-        return any(part.approximate for part in self._parts)
+        """Whether a search may miss a row: true where codes or a graph propose, false where all are compared."""
+        return any(script.is_approximate for script in self._dense.held[0])
 
     @property
     def matrices(self) -> list[FloatArray]:
@@ -201,27 +200,21 @@ class VectorIndex:
 
     def exact(self) -> VectorIndex:
         """The same leg, comparing every passage: slow beyond some ten thousand."""
-        from kbsearch.vector.part import Part
-
         twin = object.__new__(VectorIndex)
         twin.vectors, twin._delta, twin._remaining = self.vectors, self._delta, self._remaining
-        twin._parts = (
-            Part(self.vectors, self._parts[0].rows, None),
-            Part(self.vectors, self._parts[1].rows, None),
-        )
+        others, own = (Script(script.held) for script in self._dense.held[0])
+        twin._folder, twin._dense = self._folder, Dense((others, own), self.vectors)
         return twin
 
     def restrict(self, mask: NDArray[np.bool_]) -> Restriction:
         """Prepare a filter. ``mask``: bool, shape (rows,), True for the rows that may answer."""
-        from kbsearch.vector.part import Allowed
-
         added = None
         if self._delta is not None:
             size = len(self.vectors)
             added = self._delta.added.restrict(mask[size:])
             mask = mask[:size] & ~self._delta.removed
-        other, japanese = (Allowed.of(mask[part.rows]) for part in self._parts)
-        return Restriction((other, japanese), added)
+        others, own = (Allowed(mask[script.held]) for script in self._dense.held[0])
+        return Restriction((others, own), added)
 
     def search(self, query: FloatArray, k: int, where: Restriction | None = None) -> tuple[RowArray, FloatArray]:
         """Rank passages by cosine.
@@ -259,11 +252,12 @@ class VectorIndex:
         A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script.
         """
         where = self._remaining if where is None else where
-        allowed = (None, None) if where is None else where.parts
-        other, own = (
-            part.search(query, k, may, thorough=japanese in {None, bool(script)})
-            for script, (part, may) in enumerate(zip(self._parts, allowed, strict=True))
-        )
+        try:
+            other, own = near(
+                self._dense, query, k, None if where is None else where.parts, -1 if japanese is None else int(japanese)
+            )
+        except Damaged as error:
+            raise IndexCorrupt(self._folder, "codes and links that lead to rows", str(error)) from error
         if self._delta is None:
             return other, own
         size, added = len(self.vectors), None if where is None else where.added

@@ -4,7 +4,7 @@
 Rows whose upper bound reaches the best ``k`` are compared in full; of ten thousand passages these are some three
 hundred. A scan reads a quarter of the bytes and answers as if it had read all.
 
-Use: :func:`write_codes` once, then :meth:`RowCodes.nearest`.
+Use: :func:`write_codes` once, then :func:`open_codes`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
-from kbsearch.native import nearest
-from kbsearch.structures import Codes, Damaged
+from kbsearch.structures import Damaged
+from kbsearch.vector.compiled import Codes
 from kbsearch.vector.files import blocks_of, map_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["RowCodes", "write_codes"]
+__all__ = ["open_codes", "write_codes"]
 
 _STEPS: Final = 127  # to either side of the centre
 
@@ -52,28 +50,20 @@ def write_codes(folder: Path, vectors: FloatArray, rows: RowArray) -> None:
         np.save(folder / f"{name}.npy", matrix, allow_pickle=False)
 
 
-class RowCodes:
-    """Open codes of ``size`` rows of so many dimensions; immutable, memory-mapped, shared between threads.
+def open_codes(folder: Path, size: int, dimension: int) -> Codes:
+    """Codes of ``size`` rows of so many dimensions, memory-mapped.
 
     Raises
     ------
     IndexCorrupt
         When a file is something else.
     """
-
-    def __init__(self, folder: Path, size: int, dimension: int) -> None:
-        codes = map_matrix(folder / "codes.npy", np.int8)
-        errors, frame = map_matrix(folder / "errors.npy", np.float32), map_matrix(folder / "frame.npy", np.float32)
-        shapes = codes.shape, errors.shape, frame.shape
-        if shapes != ((size, dimension), (size, 1), (1, dimension + 1)):
-            raise IndexCorrupt(folder, f"codes of {size} rows of {dimension} numbers", f"shapes {shapes}")
-        try:
-            self._codes = Codes(codes, errors[:, 0], np.ascontiguousarray(frame[0, :-1]), float(frame[0, -1]))
-        except Damaged as error:
-            raise IndexCorrupt(folder, "codes and their errors", str(error)) from error
-
-    def nearest(
-        self, vectors: FloatArray, rows: RowArray, allowed: NDArray[np.bool_] | None, query: FloatArray, k: int
-    ) -> tuple[RowArray, FloatArray]:
-        """The best k of the ``rows``, or of those of them that are ``allowed``: score descending, row ascending."""
-        return nearest(self._codes, rows, allowed, vectors, query, k)
+    codes = map_matrix(folder / "codes.npy", np.int8)
+    errors, frame = map_matrix(folder / "errors.npy", np.float32), map_matrix(folder / "frame.npy", np.float32)
+    shapes = codes.shape, errors.shape, frame.shape
+    if shapes != ((size, dimension), (size, 1), (1, dimension + 1)):
+        raise IndexCorrupt(folder, f"codes of {size} rows of {dimension} numbers", f"shapes {shapes}")
+    try:
+        return Codes(codes, errors[:, 0], np.ascontiguousarray(frame[0, :-1]), float(frame[0, -1]))
+    except Damaged as error:
+        raise IndexCorrupt(folder, "codes and their errors", str(error)) from error

@@ -24,7 +24,7 @@ _USUAL_COSINES: Final = (0.82, 0.03)
 _LEAST_SPREAD: Final = 0.005
 _BLOCK: Final = 20_000
 
-Number = TypeVar("Number", np.float32, np.int8)
+Number = TypeVar("Number", np.float32, np.int8, np.uint8)
 
 
 def write_vectors(file: Path, blocks: Iterable[FloatArray], shape: tuple[int, int]) -> None:

@@ -17,8 +17,8 @@ import faiss
 import numpy as np
 
 from kbsearch.errors import IndexCorrupt
-from kbsearch.native import walk
-from kbsearch.structures import Damaged, Links
+from kbsearch.structures import Damaged
+from kbsearch.vector.compiled import Links, walk
 from kbsearch.vector.files import blocks_of
 from kbsearch.vector.recall import AT, Neighbours, least_reach, spread_sample
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import FloatArray, RowArray
 
-__all__ = ["EF_CONSTRUCTION", "LINKS", "Graph", "write_graph"]
+__all__ = ["EF_CONSTRUCTION", "LINKS", "open_graph", "write_graph"]
 
 LINKS: Final = 32
 EF_CONSTRUCTION: Final = 200
@@ -37,8 +37,6 @@ _EFS: Final = (128, 160, 192, 256, 384, 512, 640, 768)
 _RECALL: Final = 0.98  # of the best hundred of passages; of questions, which are harder, it is that of the best ten
 _SPARE: Final = 16  # proposals beyond those wanted: codes put them in another order than vectors do
 _TRAINING: Final = 50_000
-_MOST_NEIGHBOURS: Final = 1024  # where a filter wants more, a comparison with all costs no more
-_SPARE_SHARE: Final = 1.5
 
 
 def write_graph(file: Path, vectors: FloatArray, rows: RowArray) -> tuple[int, float]:
@@ -53,69 +51,44 @@ def write_graph(file: Path, vectors: FloatArray, rows: RowArray) -> tuple[int, f
     for block in blocks_of(vectors, rows):
         graph.add(block)
     faiss.write_index(graph, str(file))
-    written, wanted = Graph(file, len(rows), vectors.shape[1], 0), min(AT + _SPARE, len(rows))
+    written, wanted = open_graph(file, len(rows), vectors.shape[1]), min(AT + _SPARE, len(rows))
 
     def walks(questions: FloatArray, ef: int) -> RowArray:
         found = np.full((len(questions), wanted), -1, dtype=np.int64)
         for places, question in zip(found, questions, strict=True):
-            some = written.walk(question, ef, wanted)
+            some = walk(written, question, ef, wanted)
             places[: len(some)] = some
         return found
 
     return least_reach(Neighbours.of(vectors, rows), walks, _EFS, _RECALL)
 
 
-class Graph:
-    """An open graph; immutable, memory-mapped, shared between threads.
+def open_graph(file: Path, size: int, dimension: int) -> Links:
+    """A graph of ``size`` rows of so many dimensions, memory-mapped.
 
     Raises
     ------
     IndexCorrupt
         When the file is no graph of so many vectors.
     """
-
-    def __init__(self, file: Path, size: int, dimension: int, ef: int) -> None:
-        try:
-            self._graph: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
-            self._codes = faiss.downcast_index(self._graph.storage)
-        except (RuntimeError, AttributeError) as error:
-            raise IndexCorrupt(file, "an HNSW graph", str(error).splitlines()[0]) from error
-        found = self._graph.ntotal, self._graph.d
-        kinds = isinstance(self._graph, faiss.IndexHNSWSQ), isinstance(self._codes, faiss.IndexScalarQuantizer)
-        if not all(kinds) or found != (size, dimension):
-            raise IndexCorrupt(file, f"{size} nodes of {dimension} numbers", f"{found[0]} of {found[1]}")
-        self._ef = ef
-        self._file = file
-        made = self._graph.hnsw
-        span = _held(self._codes.sq.trained)[dimension:]  # behind the least value of each dimension
-        links, begins, level_links = _held(made.neighbors), _held(made.offsets), made.cum_nneighbor_per_level.at(1)
-        try:
-            self._links = Links(
-                _held(self._codes.codes), span, links, begins, level_links, made.entry_point, made.max_level
-            )
-        except Damaged as error:
-            raise IndexCorrupt(file, "a code for each node", str(error)) from error
-
-    def places(self, query: FloatArray, limit: int, allowed: float, *, thorough: bool) -> RowArray | None:
-        """Nodes near ``query``, more than ``limit`` where a share of them only is ``allowed``; None: compare all.
-
-        When not ``thorough`` it walks half of the way.
-        """
-        wanted = limit if allowed == 1 else int(_SPARE_SHARE * limit / allowed)
-        return None if wanted > _MOST_NEIGHBOURS else self.walk(query, self._ef if thorough else self._ef // 2, wanted)
-
-    def walk(self, query: FloatArray, ef: int, k: int) -> RowArray:
-        """The k nodes nearest to ``query`` that a walk finds which keeps the best ``ef``, best first by their codes."""
-        try:
-            return walk(self._links, query, ef, k)
-        except Damaged as error:
-            raise IndexCorrupt(self._file, "links that lead to nodes", str(error)) from error
-
-    def scan(self, query: FloatArray, limit: int, bits: np.ndarray | None) -> RowArray:
-        """The same without walking: every code is compared, but those whose bit in ``bits`` is 0."""
-        parameters = None if bits is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        found: RowArray = self._codes.search(query[np.newaxis], limit, params=parameters)[1][0]
-        return found
+    try:
+        graph: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+        codes = faiss.downcast_index(graph.storage)
+    except (RuntimeError, AttributeError) as error:
+        raise IndexCorrupt(file, "an HNSW graph", str(error).splitlines()[0]) from error
+    found = graph.ntotal, graph.d
+    kinds = isinstance(graph, faiss.IndexHNSWSQ), isinstance(codes, faiss.IndexScalarQuantizer)
+    if not all(kinds) or found != (size, dimension):
+        raise IndexCorrupt(file, f"{size} nodes of {dimension} numbers", f"{found[0]} of {found[1]}")
+    made = graph.hnsw
+    span = _held(codes.sq.trained)[dimension:]  # behind the least value of each dimension
+    arrays = _held(codes.codes), span, _held(made.neighbors), _held(made.offsets)
+    try:
+        links = Links(*arrays, made.cum_nneighbor_per_level.at(1), made.entry_point, made.max_level)
+    except Damaged as error:
+        raise IndexCorrupt(file, "a code for each node", str(error)) from error
+    links.owner = graph
+    return links
 
 
 def _held(vector: Any) -> NDArray[Any]:
