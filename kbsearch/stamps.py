@@ -57,7 +57,7 @@ class Stamps:
 
     def save(self) -> None:
         """Keep what was noted and forget the rest. A disk that does not take it costs the next build some time."""
-        if self._now == self._then:
+        if self._now == self._then and self._file.exists():
             return
         files = {path: [*stamp, sha256] for path, (stamp, sha256) in self._now.items()}
         unfinished = self._file.with_suffix(".new")

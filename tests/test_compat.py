@@ -63,11 +63,12 @@ def test_a_build_on_an_old_index_brings_it_up_to_date(folder: Path, tmp_path: Pa
 
 
 def _add_sample() -> None:
-    """Write the folder of the present format, as a build leaves it but for its lock."""
+    """Write the folder of the present format, as a build leaves it but for its lock and its memory of files."""
     folder = DATA / f"index-format-{FORMAT}"
     with tempfile.TemporaryDirectory() as articles:
         build(write_articles(Path(articles), SAMPLE), folder)
-    (folder / "LOCK").unlink()
+    for name in ("LOCK", "stamps.json"):
+        (folder / name).unlink()
     for empty in [path for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir())]:
         empty.rmdir()  # which a repository would not keep
 

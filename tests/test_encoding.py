@@ -126,7 +126,9 @@ def test_an_interrupt_ends_a_build_that_encodes(
     assert time.perf_counter() - start < 0.3 * TEXTS / 2
     assert len(encoder.encoded) <= AT_ONCE + 4
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("kbsearch-build")]
-    assert sorted(path.name for path in index.iterdir()) == ["CURRENT", "LOCK", "encoded.journal", "gen-000001"]
+    assert sorted(path.name for path in index.iterdir()) == [
+        "CURRENT", "LOCK", "encoded.journal", "gen-000001", "stamps.json",
+    ]  # fmt: skip
     sound = FakeEncoder()
     use(monkeypatch, sound)
     assert build(edited, index, encoder=FAKE).counts["encoded"] == TEXTS - AT_ONCE

@@ -241,7 +241,7 @@ def test_other_people_s_files_beside_an_index_are_left_alone(
     for number in range(3):
         write_articles(articles, {"new.md": f"# 新着{number}\n"})
         rebuild()
-    kept = {"CURRENT", "LOCK", "gen-000003", "gen-000004", *theirs}
+    kept = {"CURRENT", "LOCK", "stamps.json", "gen-000003", "gen-000004", *theirs}
     assert {path.name for path in index.iterdir()} == kept
 
 
