@@ -1,8 +1,8 @@
 """What a generation knows of its articles. SQLite lives here and nowhere else.
 
-The file is written once by :func:`write_content` and then opened read-only and immutable, so that it needs no lock, no
-journal and no writable disk. Article numbers are 0-based in order of path; rows are as in every other part of the
-generation.
+The database is written once by :func:`write_content` and then opened read-only and immutable, so that it needs no lock,
+no journal and no writable disk. Article numbers are 0-based in order of path; rows are as in every other part of the
+generation. What is shown of a row stands in a file beside it, ``.rows`` (:mod:`kbsearch.shown`).
 
 Use: :class:`Content` from any thread; each thread gets a connection of its own.
 
@@ -25,6 +25,7 @@ from kbsearch.errors import IndexCorrupt
 from kbsearch.excerpts import JOINT, excerpt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, iso_day, name_section
 from kbsearch.scope import SCOPES, or_everyone, scope_terms
+from kbsearch.shown import Shown, ShownRows, ShownWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ CONTACT: Final = "contact"
 
 _RECENT: Final = 20_000
 _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
+_ROWS: Final = ".rows"
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
@@ -71,8 +73,7 @@ CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
     first INTEGER, last INTEGER, markdown TEXT, PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
 CREATE TABLE passages (
-    row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, anchor TEXT, headings TEXT, first INTEGER, last INTEGER,
-    text TEXT, alias TEXT, vector_key TEXT, section_chars INTEGER, section_tokens INTEGER);
+    row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, alias TEXT, vector_key TEXT);
 CREATE INDEX passages_of_article ON passages (article);
 CREATE TABLE unserved (
     article INTEGER, ordinal INTEGER, section INTEGER, text TEXT, first INTEGER, last INTEGER,
@@ -201,10 +202,9 @@ def write_content(
             _write_article(connection, number, article, cost_of)
         connection.executemany("INSERT INTO removed VALUES (?)", ((number,) for number in amended.removed))
         connection.executemany("INSERT INTO removed_files VALUES (?)", ((path,) for path in amended.removed_files))
-        connection.executemany(
-            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _passage_values(rows, articles, amended, sizes),
-        )
+        with ShownWriter(file.with_suffix(_ROWS)) as shown:
+            values = _passage_values(rows, articles, amended, sizes, shown)
+            connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", values)
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:  # a full disk, most often
         raise OSError(f"{file.name}: {error}") from error
@@ -225,15 +225,15 @@ def _passage_values(
     articles: Sequence[Article],
     amended: Amended,
     sizes: Sequence[Sequence[tuple[int, int]]],
+    shown: ShownWriter,
 ) -> Iterator[tuple[object, ...]]:
-    """What a page shows of a row stands in one place: a question reads some thirty of them."""
+    """What the database knows of each row; what is shown of it is written down besides."""
     for number, row in enumerate(rows, start=amended.first_row):
         passage, article = row.passage, amended.first_article + row.article
         section = articles[row.article].sections[passage.section]
-        yield (
-            number, article, passage.section, section.anchor, _json(section.headings), *passage.lines,
-            _copy(passage.text), row.alias, row.vector_key, *sizes[row.article][passage.section],
-        )  # fmt: skip
+        size, headings = sizes[row.article][passage.section], _json(section.headings)
+        shown.add(Shown(article, passage.lines, size, section.anchor, headings, passage.text))
+        yield number, article, passage.section, row.alias, row.vector_key
 
 
 def _write_article(
@@ -315,6 +315,7 @@ class Content:
     def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None, delta: Path | None = None) -> None:
         self._file = file
         self._delta = None if delta is None else _uri(delta)
+        self._row_files = [part.with_suffix(_ROWS) for part in (file, delta) if part is not None]
         self._check_present = check_present
         self._uri = _uri(file)
         self._local = threading.local()
@@ -395,25 +396,24 @@ class Content:
 
     def passage_rows(self, rows: Collection[int]) -> dict[int, PassageRow]:
         """What is shown of the given rows."""
-        found = self._of_many(
-            "SELECT row, article, anchor, headings, text, first, last, section_chars, section_tokens FROM passages "
-            "WHERE row IN (%s)",
-            [int(row) for row in rows],
-        )
+        found = [(int(row), *self._rows[int(row)]) for row in rows]
         heads = self.heads_of({article for _, article, *_ in found})
         handles = self.handles_by_address
-        shown: dict[int, PassageRow] = {}
+        passages: dict[int, PassageRow] = {}
         with self._as_corrupt():
-            for row, article, anchor, headings, text, first, last, *size in found:
+            for row, article, lines, size, anchor, headings, text in found:
                 head = heads[article]
                 section_id = name_section(head.id, anchor)
-                shown[row] = PassageRow(
-                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, (first, last),
-                    (size[0], size[1]), handles.get(section_id, section_id),
+                passages[row] = PassageRow(
+                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, lines, size,
+                    handles.get(section_id, section_id),
                 )  # fmt: skip
-        if missing := set(map(int, rows)) - shown.keys():
-            raise IndexCorrupt(self._file, f"a passage in row {min(missing)}", "none")
-        return shown
+        return passages
+
+    @cached_property
+    def _rows(self) -> ShownRows:
+        self._check_present()  # a path may lead to another index by now
+        return ShownRows(*self._row_files)
 
     def heads_of(self, articles: Collection[int]) -> Mapping[int, Head]:
         """Articles in short, by number, and perhaps others; those that were asked for lately are not read again."""
@@ -523,9 +523,11 @@ class Content:
                     yield article_id, anchor, text
 
     def check(self) -> None:
-        """Let SQLite look at every page."""
+        """Let SQLite look at every page, and read every row."""
         if (answer := self._all("PRAGMA integrity_check")[0][0]) != "ok":
             raise IndexCorrupt(self._file, "a sound database", str(answer).splitlines()[0])
+        for (row,) in self._all("SELECT row FROM passages"):
+            self._rows[row]
 
     def _article(self, row: tuple[object, ...]) -> Article:
         number, *values = row
@@ -534,12 +536,7 @@ class Content:
             *dates, source, meta, _title_tokens, _chars, _tokens, text,
         ) = values  # fmt: skip
         sections = self._sections(int(str(number)))
-        passages = self._all(
-            "SELECT section, text, first, last FROM passages WHERE article = ? AND alias = '' ORDER BY row"
-            if status == "published"
-            else "SELECT section, text, first, last FROM unserved WHERE article = ? ORDER BY ordinal",
-            number,
-        )
+        passages = self._passages(int(str(number)), is_served=status == "published")
         valid_from, valid_until, updated, review_by = (_date(value) for value in dates)
         return Article(
             id=str(article_id), path=str(path), sha256=str(sha256), title=str(title), lang=str(lang), kind=str(kind),
@@ -555,6 +552,16 @@ class Content:
             audience=tuple(json.loads(str(audience))), product=tuple(json.loads(str(product))),
             version=tuple(json.loads(str(version))),
         )  # fmt: skip
+
+    def _passages(self, number: int, *, is_served: bool) -> list[tuple[int, str, int, int]]:
+        """Section, text, and first and last line of each passage of an article."""
+        if not is_served:
+            return self._all(
+                "SELECT section, text, first, last FROM unserved WHERE article = ? ORDER BY ordinal", number
+            )
+        sql = "SELECT row, section FROM passages WHERE article = ? AND alias = '' ORDER BY row"
+        found = [(section, self._rows[row]) for row, section in self._all(sql, number)]
+        return [(section, shown.text, *shown.lines) for section, shown in found]
 
     def _of_many(self, sql: str, values: Sequence[object], *first: object) -> list[Any]:
         """Rows of a statement with any number of values in place of ``%s``."""

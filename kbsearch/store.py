@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"
@@ -86,7 +86,7 @@ class Files:
 
     @property
     def content(self) -> Path:
-        """The SQLite file of articles, sections and passages."""
+        """The SQLite file of articles and sections; beside it, as ``content.rows``, what is shown of each row."""
         return self.folder / "content.sqlite"
 
     @property

@@ -46,7 +46,8 @@ def everything(index: Path) -> dict[str, Any]:
         "tables": tables,
         "arrays": {
             file.relative_to(generation.files.folder).as_posix(): file.read_bytes()
-            for file in generation.files.folder.rglob("*.npy")
+            for file in generation.files.folder.rglob("*")
+            if file.suffix in {".npy", ".rows"}
         },
         "manifest": manifest,
         "answers": answers(kb),

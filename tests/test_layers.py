@@ -21,7 +21,7 @@ FLOORS = {
     0: ["bm25", "display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
     1: [
         "arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences",
-        "views",
+        "shown", "views",
     ],
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",

@@ -42,7 +42,7 @@ TITLES: Final = 12
 
 def files_of(index: Path) -> list[Path]:
     """Every file that a reader may meet, sorted."""
-    return sorted(file for file in index.rglob("*") if file.is_file() and file.name != "LOCK")
+    return sorted(file for file in index.rglob("*") if file.is_file() and file.name not in {"LOCK", "stamps.json"})
 
 
 def flip(file: Path, offset: int, mask: int = 0xFF) -> None:
