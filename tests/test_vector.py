@@ -720,6 +720,25 @@ def test_a_question_of_one_script_looks_less_far_into_the_other(
     assert found(japanese=True)[1] == thorough[1] > found(japanese=False)[1] > 0.5
 
 
+@pytest.mark.parametrize("dimension", [7, 63, 64, 65, 127, 128, 129, 200, 385])
+@pytest.mark.parametrize("share", [None, 0.4])
+def test_four_bits_are_compared_at_any_width(tmp_path: Path, dimension: int, share: float | None) -> None:
+    """Two dimensions share a byte, and a processor takes up to 64 bytes at once: nothing is left out, nothing added."""
+    random = np.random.default_rng(dimension)
+    vectors, rows = unit(random, 9000, dimension), np.sort(random.permutation(9000)[:8500])
+    reach, recall_of_passages = scan_module.write_scan(tmp_path / "codes", vectors, rows)
+    assert recall_of_passages >= 0.98
+    codes = scan_module.open_scan(tmp_path / "codes", 8500, dimension)
+    allowed = None if share is None else random.random(8500) < share
+    among = rows if allowed is None else rows[allowed]
+    hits = 0
+    for query in unit(random, 20, dimension):
+        found, scores = nearness.by(codes, reach, rows, allowed, vectors, query, 50)
+        assert scores.tolist() == native.dots(vectors, found, query).tolist()
+        hits += len(np.intersect1d(found, among[np.argsort(-(vectors[among] @ query))[:50]]))
+    assert hits / (20 * 50) > 0.97
+
+
 @pytest.mark.usefixtures("approximate")
 @pytest.mark.parametrize("share", [0.0005, 0.02, 0.2, 0.9])
 @pytest.mark.parametrize("few", [20_000, 0])
