@@ -798,6 +798,25 @@ def test_a_derived_index_of_twins_answers_in_the_order_of_rows(open_index: OpenI
     assert index.search(vectors[0], 4, index.restrict(mask))[0].tolist() == [1, 6, 11, 16]
 
 
+@pytest.mark.parametrize("alike", [9_000, 8_000, 4_097])
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_of_very_many_twins_the_first_are_found(tmp_path: Path, alike: int, k: int) -> None:
+    """More than there is room for in a scan: those behind them are none the less looked at."""
+    random = np.random.default_rng(alike)
+    vectors = unit(random, 12_000, 32)
+    vectors[:alike] = vectors[11_999]
+    rows = np.arange(12_000)
+    scan_module.write_scan(tmp_path / "codes", vectors, rows)
+    codes = scan_module.open_scan(tmp_path / "codes", 12_000, 32)
+    found, _ = nearness.by(codes, 200, rows, None, vectors, vectors[11_999], k)
+    assert found.tolist() == list(range(k))
+    query = vectors[9_500]
+    found, _ = nearness.by(codes, 200, rows, None, vectors, query, k)
+    assert found[0] == 9_500
+    expected = best(vectors, query, k)[0]
+    assert len(np.intersect1d(found, expected)) >= 0.7 * k, "steps that are made for twins are coarse for the others"
+
+
 @pytest.mark.usefixtures("approximate")
 def test_a_derived_index_outlives_what_they_were_made_of(open_index: OpenIndex) -> None:
     random = np.random.default_rng(4)

@@ -136,18 +136,49 @@ typedef struct {
     int64_t *rows, n;
 } kb_likely;
 
-/* Forgets all but `wanted` of them and few more; answers the least sum that belongs to these. */
-static int64_t forget(kb_likely *likely, int64_t wanted) {
-    if (likely->n <= wanted) return INT32_MIN;
-    int64_t edge = kb_edge_of_sums(likely->sums, NULL, likely->n, wanted), kept = 0;
+/* How many sums reach a limit. */
+static int64_t reaching(const kb_likely *likely, int64_t limit) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < likely->n; i++) count += likely->sums[i] >= limit;
+    return count;
+}
+
+/* Keeps what exceeds a sum, and of what equals it the first `equals`. */
+static void keep(kb_likely *likely, int64_t sum, int64_t equals) {
+    int64_t kept = 0;
     for (int64_t i = 0; i < likely->n; i++)
-        if (likely->sums[i] >= edge) {
+        if (likely->sums[i] > sum || (likely->sums[i] == sum && equals-- > 0)) {
             likely->sums[kept] = likely->sums[i];
             likely->rows[kept++] = likely->rows[i];
         }
     likely->n = kept;
-    return edge;
 }
+
+/* Forgets all but `wanted` of them and few more, never more than KEPT times as many; answers the least sum that may still
+ * belong to these. */
+static int64_t forget(kb_likely *likely, int64_t wanted) {
+    if (likely->n <= wanted) return INT32_MIN;
+    int64_t edge = kb_edge_of_sums(likely->sums, NULL, likely->n, wanted);
+    keep(likely, edge - 1, 0);
+    if (likely->n <= KEPT * wanted) return edge;
+    int64_t low = edge, high = (int64_t)INT32_MAX + 1; /* many are alike: the first ones stay */
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (reaching(likely, middle) >= wanted) low = middle;
+        else high = middle;
+    }
+    keep(likely, low, wanted - reaching(likely, high));
+    return high;
+}
+
+/* What looking at a block takes. */
+typedef struct {
+    int64_t places[BLOCK];
+    int32_t sums[BLOCK];
+    int16_t wide[LONGEST];
+    int8_t narrow[LONGEST];
+    uint8_t may[BLOCK + 8];
+} kb_room;
 
 /* At least `wanted` of the allowed rows, those with the greatest products by their codes. A block at a time, and of each
  * only what reaches the best so far: the sums of all would be read from memory again, and so much memory is given back to
@@ -155,43 +186,42 @@ static int64_t forget(kb_likely *likely, int64_t wanted) {
 static int64_t *by_codes(const kb_task *task, int64_t wanted, int64_t *count) {
     const kb_script *script = task->script;
     const uint8_t *allowed = task->allowed.rows;
-    int64_t width = task->dense->width, edge = INT32_MIN, places[BLOCK];
-    int32_t sums[BLOCK];
-    int16_t wide[LONGEST];
-    int8_t narrow[LONGEST], *short_steps = NULL;
-    uint8_t may[BLOCK + 8];
-    size_t room = (size_t)(KEPT * wanted + BLOCK);
-    kb_likely likely = {malloc(room * sizeof *likely.sums), malloc(room * sizeof *likely.rows), 0};
-    if (!likely.sums || !likely.rows) {
-        free(likely.sums);
-        free(likely.rows);
-        *count = KB_NO_MEMORY;
-        return NULL;
-    }
+    int64_t width = task->dense->width, edge = INT32_MIN;
+    size_t most = (size_t)(KEPT * wanted + BLOCK);
+    kb_room *room = malloc(sizeof *room);
+    kb_likely likely = {malloc(most * sizeof *likely.sums), malloc(most * sizeof *likely.rows), 0};
+    const int8_t *narrow = NULL;
+    *count = KB_NO_MEMORY;
+    if (!room || !likely.sums || !likely.rows) goto end;
     if (script->nibbles) {
-        in_nibble_steps(script->nibbles, task->vector, width, wide);
+        in_nibble_steps(script->nibbles, task->vector, width, room->wide);
 #ifdef KB_X86
         if (has_vnni()) {
-            for (int64_t i = 0; i < 2 * script->nibbles->half; i++) narrow[i] = (int8_t)wide[i];
-            short_steps = narrow;
+            for (int64_t i = 0; i < 2 * script->nibbles->half; i++) room->narrow[i] = (int8_t)room->wide[i];
+            narrow = room->narrow;
         }
 #endif
-    } else kb_in_steps(task->vector, script->graph->span, width, HIGHEST, wide);
+    } else kb_in_steps(task->vector, script->graph->span, width, HIGHEST, room->wide);
     for (int64_t from = 0; from < script->n; from += BLOCK) {
         int64_t n = script->n - from < BLOCK ? script->n - from : BLOCK;
-        sums_of(script, width, from, n, wide, short_steps, sums);
-        n = kb_places_from(sums, n, edge, may, places);
-        for (int64_t i = 0; i < n; i++)
-            if (!allowed || allowed[from + places[i]]) {
-                likely.sums[likely.n] = sums[places[i]];
-                likely.rows[likely.n++] = script->rows[from + places[i]];
-            }
+        sums_of(script, width, from, n, room->wide, narrow, room->sums);
+        n = kb_places_from(room->sums, n, edge, room->may, room->places);
+        for (int64_t i = 0; i < n; i++) {
+            int64_t place = room->places[i];
+            if (allowed && !allowed[from + place]) continue;
+            likely.sums[likely.n] = room->sums[place];
+            likely.rows[likely.n++] = script->rows[from + place];
+        }
         if (likely.n > KEPT * wanted) edge = forget(&likely, wanted);
     }
     forget(&likely, wanted);
-    free(likely.sums);
     *count = likely.n;
-    return likely.rows;
+end:
+    free(room);
+    free(likely.sums);
+    if (*count >= 0) return likely.rows;
+    free(likely.rows);
+    return NULL;
 }
 
 /* All rows that may answer. */
