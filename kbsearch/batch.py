@@ -1,13 +1,14 @@
 """Thousands of questions in one process: JSON Lines in, JSON Lines out, one answer for each line, in order.
 
-A line is ``{"id": …, "text": …, "filter"?: {…}}``; its answer is that of a single question with the same ``id``. A line
-that cannot be read or asked is answered by ``{"id", "query", "hits": [], "error"}``, and the next one is taken.
+A line is ``{"id": …, "text": …, "filter"?: {…}, "prefer_lang"?: …, "as_of"?: …}``: who asks may read another language
+than the one before. Its answer is that of a single question with the same ``id``. A line that cannot be read or asked
+is answered by ``{"id", "query", "hits": [], "error"}``, and the next one is taken.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kbsearch.errors import BadQuery
 from kbsearch.results import SearchResult
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from kbsearch.search import KnowledgeBase
 
 __all__ = ["answer_lines"]
+
+_OF_A_LINE: Final = ("prefer_lang", "as_of")
+"""Arguments of a search that a line may give for itself."""
 
 
 def answer_lines(
@@ -30,7 +34,7 @@ def answer_lines(
     given
         Filter for every question; a line's own ``filter`` replaces the fields that it names.
     options
-        Further arguments of :meth:`KnowledgeBase.search`.
+        Further arguments of :meth:`KnowledgeBase.search`; a line's own ``prefer_lang`` and ``as_of`` replace these.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -39,7 +43,8 @@ def answer_lines(
         try:
             entry = _read(line)  # before it is checked: the complaint carries the id
             _check(entry)
-            result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **options)
+            own = {name: entry[name] for name in _OF_A_LINE if entry.get(name) is not None}
+            result = kb.search(entry["text"], filter={**given, **(entry.get("filter") or {})}, **{**options, **own})
         except BadQuery as error:
             text = str(entry.get("text") or "")
             empty = SearchResult(text, (), "hand_over", None, None, 0.0, kb.generation, {}).to_dict(entry.get("id"))

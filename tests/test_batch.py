@@ -62,6 +62,17 @@ def test_a_line_without_an_id_is_answered_without_one() -> None:
     assert run([line(text="返品")])[0] == [answer(None, "返品")]
 
 
+def test_a_line_may_say_what_its_reader_prefers_and_which_day_it_is() -> None:
+    lines = [
+        line(text="a", prefer_lang="ja", as_of="2025-12-01"), line(text="b"), line(text="c", prefer_lang=["en", "ja"]),
+        line(text="d", prefer_lang=None, as_of=None, k=99, mode="dense"),
+    ]  # fmt: skip
+    _, kb = run(lines, prefer_lang="en", as_of=None, k=3)
+    asked = [(options["prefer_lang"], options["as_of"], options["k"]) for _, options in kb.asked]
+    assert asked == [("ja", "2025-12-01", 3), ("en", None, 3), (["en", "ja"], None, 3), ("en", None, 3)]
+    assert all("mode" not in options for _, options in kb.asked), "what else is asked is one thing for all"
+
+
 def test_blank_lines_are_passed_over() -> None:
     answers, _ = run(["\n", line(id="a", text="返品"), "", "  \t\r\n", line(id="b", text="送料").rstrip("\n")])
     assert answers == [answer("a", "返品"), answer("b", "送料")]
