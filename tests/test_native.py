@@ -163,7 +163,7 @@ def coded(vectors: np.ndarray, step: float = 0.02) -> compiled.Codes:
     codes = np.clip(np.rint((vectors - centre) / step), -127, 127).astype(np.int8)
     lost = vectors.astype(np.float64) - centre - float(np.float32(step)) * codes
     errors = np.nextafter(np.linalg.norm(lost, axis=1).astype(np.float32), np.float32(np.inf))
-    return compiled.Codes(codes, errors, centre, step)
+    return compiled.Codes(codes, errors, centre, np.full(vectors.shape[1], step, np.float32))
 
 
 def unit(rows: int, width: int, seed: int = 1) -> np.ndarray:
@@ -229,9 +229,9 @@ def test_codes_that_lie_find_other_rows_of_those_that_are_there() -> None:
     for odd in (0, -1, 1e-30, 1e30, math.nan, math.inf, -math.inf):
         errors, centre = np.full(300, odd, np.float32), np.full(8, odd, np.float32)
         for codes in (
-            compiled.Codes(every, errors, centre, 0.01),
-            compiled.Codes(every, errors, vectors[0].copy(), odd),
-            compiled.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, odd),
+            compiled.Codes(every, errors, centre, np.full(8, 0.01, np.float32)),
+            compiled.Codes(every, errors, vectors[0].copy(), centre),
+            compiled.Codes(np.full((300, 8), -128, np.int8), errors[::-1].copy(), centre, centre),
         ):
             for k in (1, 10, 300):
                 found, products = nearness.nearest(codes, rows, None, vectors, vector, k)
@@ -262,7 +262,8 @@ for _ in range(300):
         errors[random.integers(0, 400, 9)] = random.choice(odd, 9)
     if random.random() < 0.5:
         step = float(random.choice(odd))
-    codes = compiled.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, step)
+    steps = np.full(3, step, np.float32)
+    codes = compiled.Codes(random.integers(-128, 128, (400, 3)).astype(np.int8), errors, centre, steps)
     for k in (1, 10, 400):
         answers = nearness.best(vectors, rows, vector, k), nearness.nearest(codes, rows, None, vectors, vector, k)
         for found, _ in answers:
@@ -282,14 +283,14 @@ def test_numbers_that_are_none_or_too_great_crash_nothing() -> None:
 
 def test_codes_of_another_shape_are_damage() -> None:
     codes, errors, centre = np.zeros((5, 8), np.int8), np.zeros(5, np.float32), np.zeros(8, np.float32)
-    compiled.Codes(codes, errors, centre, 1)
+    compiled.Codes(codes, errors, centre, centre)
     wrong: Any
     for wrong in (
         (codes, errors[:4], centre), (codes, errors, centre[:7]), (codes[:4], errors, centre),
         (codes.reshape(40), errors, centre), (np.zeros((1, 20_000), np.int8), errors[:1], np.zeros(20_000, np.float32)),
     ):  # fmt: skip
         with pytest.raises(structures.Damaged):
-            compiled.Codes(wrong[0], wrong[1], wrong[2], 1)
+            compiled.Codes(wrong[0], wrong[1], wrong[2], wrong[-1])
 
 
 def test_codes_of_another_kind_are_refused() -> None:
@@ -301,7 +302,7 @@ def test_codes_of_another_kind_are_refused() -> None:
         (codes, np.zeros(10, np.float32)[::2], centre),
     ):  # fmt: skip
         with pytest.raises(AssertionError):
-            compiled.Codes(wrong[0], wrong[1], wrong[2], 1)
+            compiled.Codes(wrong[0], wrong[1], wrong[2], wrong[-1])
 
 
 # What it is given

@@ -115,12 +115,14 @@ typedef struct {
     int64_t n_units, n_rows, width;
 } kb_quotes;
 
-/* The rows of a part as 8-bit codes: a row is about centre + step * code, and `errors` says how far from it. */
+/* The rows of a part as 8-bit codes, each dimension in steps of its own: a row is about centre + steps * code, and
+ * `errors` says how far from it. */
 typedef struct {
-    const int8_t *codes;  /* n * width */
-    const float *errors;  /* n */
-    const float *centre;  /* width */
-    float step, farthest; /* the greatest error */
+    const int8_t *codes; /* n * width */
+    const float *errors; /* n */
+    const float *centre; /* width */
+    const float *steps;  /* width */
+    float farthest;      /* the greatest error */
     int64_t n;
 } kb_codes;
 

@@ -183,15 +183,15 @@ KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const ui
     int64_t *chosen = malloc((size_t)(n + 1) * sizeof(int64_t));
     uint8_t *may = malloc((size_t)n + 8);
     if (!steps || !sums || !about || !chosen || !may) goto end;
-    double step = kb_in_steps(vector, NULL, width, MOST, steps), offset = 0, length = 0, lost = 0;
+    double step = kb_in_steps(vector, part->steps, width, MOST, steps), offset = 0, length = 0, lost = 0;
     for (int64_t i = 0; i < width; i++) {
-        double rest = vector[i] - step * steps[i];
+        double rest = part->steps[i] > 0 ? vector[i] - step * steps[i] / part->steps[i] : 0;
         offset += (double)vector[i] * part->centre[i];
         length += (double)vector[i] * vector[i];
         lost += rest * rest;
     }
     /* A row less the centre is no longer than 2, and its code by its error more; the rest is for the sums of floats. */
-    double unit = step * part->step, slack = 2.01 * sqrt(lost) + 6e-6;
+    double slack = 2.01 * sqrt(lost) + 6e-6;
     double reach = (sqrt(length) + sqrt(lost)) * 1.000001;
     dots_of_codes(part->codes, n, width, steps, sums);
     int64_t edge = kb_edge_of_sums(sums, allowed, n, k), places = kb_places_from(sums, n, edge, may, chosen);
@@ -201,12 +201,12 @@ KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const ui
     if (found < k) goto end;
     double least = scores[k - 1] - slack - offset;
     /* What has less than this cannot reach it. */
-    double from = unit > 0 ? floor((least - reach * part->farthest) / unit) : -INFINITY;
+    double from = step > 0 ? floor((least - reach * part->farthest) / step) : -INFINITY;
     places = kb_places_from(sums, n, from > INT32_MIN ? (from < INT32_MAX ? (int64_t)from : INT32_MAX) : INT32_MIN, may, chosen);
     count = 0;
     for (int64_t p = 0; p < places; p++) {
         int64_t i = chosen[p];
-        if (sums[i] < edge && unit * sums[i] + reach * part->errors[i] >= least && (!allowed || allowed[i]))
+        if (sums[i] < edge && step * sums[i] + reach * part->errors[i] >= least && (!allowed || allowed[i]))
             chosen[count++] = rows[i];
     }
     int64_t others = count; /* none of these is among the first k: they were below the edge */

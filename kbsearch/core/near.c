@@ -327,4 +327,4 @@ int64_t kb_near(const kb_dense *dense, const float *vector, int64_t k, const kb_
     return found[0] < 0 ? found[0] : found[1] < 0 ? found[1] : 0;
 }
 
-int kb_near_version(void) { return 1; }
+int kb_near_version(void) { return 2; }

@@ -1,4 +1,4 @@
-"""Every row as 8-bit codes, for a scan that is exact: a row is about ``centre + step * code``.
+"""Every row as 8-bit codes, for a scan that is exact: a row is about ``centre + steps * code``.
 
 ``errors`` has how far each row is from that, so a code says between which bounds a cosine lies (Cauchy and Schwarz).
 Rows whose upper bound reaches the best ``k`` are compared in full; of ten thousand passages these are some three
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["open_codes", "write_codes"]
 
 _STEPS: Final = 127  # to either side of the centre
+_FINEST: Final = 16
 
 
 def write_codes(folder: Path, vectors: FloatArray, rows: RowArray) -> None:
@@ -35,18 +36,22 @@ def write_codes(folder: Path, vectors: FloatArray, rows: RowArray) -> None:
     for block in blocks_of(vectors, rows):
         centre += block.sum(axis=0, dtype=np.float64)
     centre = (centre / max(len(rows), 1)).astype(np.float32)
-    farthest = max((float(np.abs(block - centre).max()) for block in blocks_of(vectors, rows)), default=0.0)
-    step = np.float32(farthest / _STEPS) or np.float32(1)  # which may be too small for a float32
+    farthest = np.zeros(vectors.shape[1], dtype=np.float32)
+    for block in blocks_of(vectors, rows):
+        farthest = np.maximum(farthest, np.abs(block - centre).max(axis=0))
+    # None much finer than the coarsest: a question is rounded to 16 bits in these steps.
+    steps = np.maximum(farthest, farthest.max(initial=0) / _FINEST) / np.float32(_STEPS)
+    steps[steps == 0] = 1  # all rows are alike, or the step is too small for a float32
     codes = np.empty((len(rows), vectors.shape[1]), dtype=np.int8)
     errors = np.empty((len(rows), 1), dtype=np.float32)
     done = 0
     for block in blocks_of(vectors, rows):
         here = slice(done, done + len(block))
-        codes[here] = np.clip(np.rint((block - centre) / step), -_STEPS, _STEPS)
-        rest = block.astype(np.float64) - centre - float(step) * codes[here]
+        codes[here] = np.clip(np.rint((block - centre) / steps), -_STEPS, _STEPS)
+        rest = block.astype(np.float64) - centre - steps.astype(np.float64) * codes[here]
         errors[here, 0] = np.nextafter(np.linalg.norm(rest, axis=1).astype(np.float32), np.float32(np.inf))
         done += len(block)
-    for name, matrix in (("codes", codes), ("errors", errors), ("frame", np.append(centre, step)[np.newaxis])):
+    for name, matrix in (("codes", codes), ("errors", errors), ("frame", np.stack([centre, steps]))):
         np.save(folder / f"{name}.npy", matrix, allow_pickle=False)
 
 
@@ -61,9 +66,9 @@ def open_codes(folder: Path, size: int, dimension: int) -> Codes:
     codes = map_matrix(folder / "codes.npy", np.int8)
     errors, frame = map_matrix(folder / "errors.npy", np.float32), map_matrix(folder / "frame.npy", np.float32)
     shapes = codes.shape, errors.shape, frame.shape
-    if shapes != ((size, dimension), (size, 1), (1, dimension + 1)):
+    if shapes != ((size, dimension), (size, 1), (2, dimension)):
         raise IndexCorrupt(folder, f"codes of {size} rows of {dimension} numbers", f"shapes {shapes}")
     try:
-        return Codes(codes, errors[:, 0], np.ascontiguousarray(frame[0, :-1]), float(frame[0, -1]))
+        return Codes(codes, errors[:, 0], frame[0], frame[1])
     except Damaged as error:
         raise IndexCorrupt(folder, "codes and their errors", str(error)) from error

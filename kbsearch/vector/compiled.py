@@ -24,28 +24,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Allowed", "Codes", "Dense", "Links", "Nibbles", "Script", "near", "walk"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 _LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
 
 
 class Codes(ctypes.Structure):
-    """``kb_codes``: rows as 8-bit codes; a row is about ``centre + step * code``, ``errors`` says how far from it.
+    """``kb_codes``: rows as 8-bit codes; a row is about ``centre + steps * code``, ``errors`` says how far from it.
 
-    ``codes``: int8, shape (n, width); ``errors``: float32, shape (n,); ``centre``: float32, shape (width,).
+    ``codes``: int8, shape (n, width); ``errors``: float32, shape (n,); ``centre``, ``steps``: float32, shape (width,).
     """
 
     _fields_ = (
-        ("codes", Address), ("errors", Address), ("centre", Address), ("step", ctypes.c_float),
+        *((name, Address) for name in ("codes", "errors", "centre", "steps")),
         ("farthest", ctypes.c_float), ("n", Long),
     )  # fmt: skip
 
-    def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, step: float) -> None:
-        farthest = float(errors.max(initial=0))
-        super().__init__(address(codes, I8), address(errors, F32), address(centre, F32), step, farthest, len(codes))
-        if len(errors) != len(codes) or centre.shape != codes.shape[1:] or len(centre) > _LONGEST_VECTOR:
+    def __init__(self, codes: NDArray[np.int8], errors: FloatArray, centre: FloatArray, steps: FloatArray) -> None:
+        floats = [address(array, F32) for array in (errors, centre, steps)]
+        super().__init__(address(codes, I8), *floats, float(errors.max(initial=0)), len(codes))
+        shapes = errors.shape, centre.shape, steps.shape
+        if shapes != (codes.shape[:1], codes.shape[1:], codes.shape[1:]) or len(centre) > _LONGEST_VECTOR:
             raise Damaged("codes of another shape")
         self.width = len(centre)
-        self.held = (codes, errors, centre)
+        self.held = (codes, errors, centre, steps)
 
 
 class Nibbles(ctypes.Structure):
