@@ -143,14 +143,13 @@ def build(
 
     # 1. What is there, and does it differ from what was there?
     with clock.stage("scan"):
-        stamps = Stamps(store.stamps, time.time_ns())
+        stamps = Stamps(store.stamps, Path(articles), time.time_ns())
         sources, warnings = scan(Path(articles))
         if not sources:  # a wrong path, most often
             message = "there is no article in this folder; the index is empty now. Is it the right folder?"
             warnings.append(ArticleWarning(str(articles), 0, "no-articles", message))
         digests = _digests(sources, stamps, tell, full=full)
     with store.writing() as draft:
-        stamps.save()
         with clock.stage("compare"):
             published = open_published(store)
         job = _Job(
@@ -164,13 +163,17 @@ def build(
             same = not any(names[how] for how in ("added", "changed", "removed")) and published.aside == set(warnings)
             if same and not published.generation.damage():
                 store.journal.unlink(missing_ok=True)
+                stamps.save(digests)
                 return _unchanged_report(store, published, names, clock)
             touched = {*names["added"], *names["changed"], *names["removed"]}
             done = None if same else job.amend(published, touched, sources, digests, warnings)
             if done is not None:
+                stamps.save(digests)
                 return _report(store, names, done, clock)
         previous = Previous() if full else load_previous(published, recipe)
-        return _report(store, names, job.whole(previous, sources, digests, warnings), clock)
+        done = job.whole(previous, sources, digests, warnings)
+        stamps.save(digests)
+        return _report(store, names, done, clock)
 
 
 abuild = twin(build, BUILDS)

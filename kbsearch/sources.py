@@ -33,6 +33,7 @@ class Stamp(NamedTuple):
     ``modified`` is that of its content, which programs can set; ``changed`` is that of anything, which they cannot.
     """
 
+    device: int
     inode: int
     size: int
     modified: int
@@ -136,7 +137,7 @@ def _add(entry: os.DirEntry[str], above: str, sources: list[Source], warnings: l
         message = "the name is not valid UTF-8; rename the file or its folder"
         warnings.append(ArticleWarning(path, 0, "bad-file-name", message, fatal=True))
     else:
-        stamp = Stamp(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        stamp = Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         sources.append(Source(path, entry.path, stamp))
 
 

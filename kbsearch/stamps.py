@@ -2,22 +2,27 @@
 
 A file with the size, the times and the inode that it had then has its SHA-256 still: whoever writes into it moves the
 time of its last change, which no program can set back. Where that time is so near to the reading that another change
-could have had the same one, the file is read again. The same rule as in Git's index.
+could have had the same one, the file is read again. The same rule as in Git's index, with the same limits: who keeps a
+file mapped and writes into it for longer than a build takes, or a server of files whose clock is seconds behind and
+whose times are whole seconds, may need ``--full`` once. Nothing is remembered of a file system that is mounted for
+reading only: an image may give two files of two versions the same times.
 
-On disk: ``{"files": {path: [inode, size, modified, changed, SHA-256]}}``, times in nanoseconds. It is a memory and no
-record: what cannot be understood there is forgotten, and so is all of it without harm.
+On disk: ``{"files": {path: [device, inode, size, modified, changed, SHA-256]}}``, times in nanoseconds. It is a memory
+and no record: what cannot be understood there is forgotten, and so is all of it without harm.
 
-Use: ``stamps = Stamps(file, now)``, ``stamps.sha256(source)`` before reading, ``stamps.note(source, sha256)`` after it,
-and ``stamps.save()`` while the store is locked.
+Use: ``stamps = Stamps(file, folder, now)``, ``stamps.sha256(source)`` before reading, ``stamps.note(source, sha256)``
+after it, and ``stamps.save(digests)`` while the store is locked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kbsearch.sources import Source, Stamp
@@ -36,13 +41,15 @@ class Stamps:
     ----------
     file
         Read here, and replaced by :meth:`save`.
+    folder
+        Of the articles.
     now
         Nanoseconds since the epoch, from before the files were listed.
     """
 
-    def __init__(self, file: Path, now: int) -> None:
+    def __init__(self, file: Path, folder: Path, now: int) -> None:
         self._file, self._newest = file, now - _COARSEST
-        self._then = _read(file)
+        self._then = {} if _is_read_only(folder) else _read(file)
         self._now: dict[str, tuple[Stamp, str]] = {}
 
     def sha256(self, source: Source) -> str | None:
@@ -55,20 +62,35 @@ class Stamps:
         if max(source.stamp.modified, source.stamp.changed) < self._newest:
             self._now[source.path] = source.stamp, sha256
 
-    def save(self) -> None:
-        """Keep what was noted and forget the rest. A disk that does not take it costs the next build some time."""
-        if self._now == self._then and self._file.exists():
+    def save(self, digests: Mapping[str, str]) -> None:
+        """Keep what was noted and is still so by the hashes of what the build has read; forget the rest.
+
+        A disk that does not take it costs the next build some time.
+        """
+        now = {path: noted for path, noted in self._now.items() if noted[1] == digests.get(path)}
+        if now == self._then and self._file.exists():
             return
-        files = {path: [*stamp, sha256] for path, (stamp, sha256) in self._now.items()}
+        files = {path: [*stamp, sha256] for path, (stamp, sha256) in now.items()}
         unfinished = self._file.with_suffix(".new")
         with contextlib.suppress(OSError):
             unfinished.write_text(json.dumps({"files": files}, ensure_ascii=False, separators=(",", ":")), "utf-8")
             unfinished.replace(self._file)
 
 
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return True
+
+
 def _read(file: Path) -> dict[str, tuple[tuple[Any, ...], str]]:
     try:
         files = json.loads(file.read_bytes())["files"]
-        return {path: (tuple(stamp), sha256) for path, (*stamp, sha256) in files.items() if len(sha256) == _SHA256}
+        return {path: (tuple(stamp), sha256) for path, (*stamp, sha256) in files.items() if _is_hash(sha256)}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _SHA256

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"

@@ -165,7 +165,7 @@ def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[li
         _find_leading(text, own)
     asks = any(_QUESTION.search(text) for text in above)
     _find_repeated(texts, found, above, asks=asks)
-    if asks:
+    if any(_QUESTION.search(text) for text in above[-1:]):
         _find_reply(texts, found)
     for own, after in pairwise(found):
         if own and after:
@@ -282,7 +282,7 @@ def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequenc
 
 
 def _find_reply(texts: Sequence[str], found: list[list[Unit]]) -> None:
-    """Flag a bare reply to a heading that asks: the first sentence below, or below the question again."""
+    """Flag a bare reply to the heading right above: the first sentence below, or below the question again."""
     places = (
         (passage, place)
         for passage, own in enumerate(found)

@@ -11,6 +11,7 @@ import pytest
 from conftest import FAKE
 
 from kbsearch import builder, sources
+from kbsearch import stamps as stamps_module
 from kbsearch.builder import build
 from kbsearch.search import KnowledgeBase
 from kbsearch.sources import scan
@@ -102,12 +103,12 @@ def test_what_changed_a_moment_ago_is_read_again(folder: Path, tmp_path: Path) -
     [login, returns] = scan(folder)[0]
     file, newest = tmp_path / "stamps.json", returns.stamp.changed
     for now, known in ((newest + 2_000_000_000, None), (newest - LATER, None), (newest + LATER, "a" * 64)):
-        stamps = Stamps(file, now)
+        stamps = Stamps(file, folder, now)
         assert stamps.sha256(returns) is None
         stamps.note(returns, "a" * 64)
-        stamps.save()
-        assert Stamps(file, now).sha256(returns) == known
-    assert Stamps(file, 0).sha256(login) is None
+        stamps.save({returns.path: "a" * 64})
+        assert Stamps(file, folder, now).sha256(returns) == known
+    assert Stamps(file, folder, 0).sha256(login) is None
 
 
 def test_a_full_build_reads_all_files(folder: Path, tmp_path: Path, read: Callable[[], list[str]]) -> None:
@@ -154,6 +155,22 @@ def test_a_wrong_hash_in_the_memory_costs_a_build_and_nothing_else(
     assert build(folder, index, encoder=FAKE).changed == ("login.md",)
     assert "login.md" in read()  # read to be parsed: what it says is indexed under its own hash
     assert KnowledgeBase.open(index).snapshot.content.files()["login.md"] != "0" * 64
+    assert build(folder, index, encoder=FAKE).published is False, "and it is forgotten"
+    assert read() == ["login.md"]
+    assert build(folder, index, encoder=FAKE).published is False
+    assert read() == []
+
+
+def test_nothing_is_remembered_of_a_folder_that_cannot_be_written(
+    folder: Path, tmp_path: Path, read: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image may give the files of two versions the same times."""
+    index = tmp_path / "index"
+    build(folder, index, encoder=FAKE)
+    read()
+    monkeypatch.setattr(stamps_module, "_is_read_only", lambda _: True)
+    assert build(folder, index, encoder=FAKE).published is False
+    assert set(read()) == {"login.md", "返品/手順.md"}
 
 
 def test_a_disk_that_does_not_take_the_memory_stops_nothing(

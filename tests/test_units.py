@@ -249,6 +249,12 @@ def test_a_bare_reply_to_a_heading_that_asks_says_nothing_by_itself(text: str, e
     assert plain[0][1] == (LEADS if "：" in text else 0)
 
 
+def test_a_title_that_asks_makes_no_reply_of_what_stands_below_a_heading() -> None:
+    text = "14 days. Contact us in time."
+    assert told(text, above=("How can we help?", "Deadline"), only=DANGLING | LEADS)[0][0][1] == 0
+    assert told(text, above=("How can we help?",), only=DANGLING | LEADS)[0][0][1] == DANGLING | LEADS
+
+
 def test_a_bare_reply_in_the_next_passage_of_a_section_is_none() -> None:
     assert told("いいえ。", "はい。別の文。", above=("できますか？",), only=DANGLING | LEADS) == [
         [("いいえ。", DANGLING)], [("はい。", 0), ("別の文。", 0)],

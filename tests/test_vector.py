@@ -607,6 +607,20 @@ def test_the_share_that_is_found_is_the_recall_of_numpy(monkeypatch: pytest.Monk
     assert neighbours_of.share(np.tile(np.arange(rows), (len(questions), 1))) == 1
 
 
+@pytest.mark.parametrize("block", [100, 999, 20_000])
+def test_of_twins_the_first_are_the_neighbours(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """As a search ranks them: boilerplate must not look as if it were missed."""
+    monkeypatch.setattr(files, "_BLOCK", block)
+    vectors = unit(np.random.default_rng(3), 3000, 64)
+    vectors[500:900] = vectors[100]
+    found = Neighbours.of(vectors, np.arange(3000))
+    twins = [100, *range(500, 599)]
+    asked = [number for number, row in enumerate(spread_sample(np.arange(3000), 200)) if row == 100 or 500 <= row < 900]
+    assert len(asked) > 20
+    for number in asked:
+        assert sorted(found.places[number].tolist()) == twins
+
+
 @pytest.mark.parametrize("rows", [1, 2, 199, 200, 201, 1000])
 @pytest.mark.parametrize("size", [1, 2, 200])
 def test_a_sample_is_spread_over_all_rows(rows: int, size: int) -> None:
@@ -660,21 +674,23 @@ def test_the_recall_of_a_scan_in_the_report_is_measured(tmp_path: Path, monkeypa
     good = write_graphs(tmp_path / "good", vectors, every_third(3000))
     assert good.kinds == ("sq4", "sq4")
     assert 0.98 <= good.recall_at_100 <= 1
-    monkeypatch.setattr(scan_module, "_REACHES", (70,))
+    monkeypatch.setattr(scan_module, "_REACHES", (150,))
+    monkeypatch.setattr(scan_module, "_WIDTH", 40.0)
     bad = write_graphs(tmp_path / "bad", vectors, every_third(3000))
-    assert bad.recall_at_100 <= 0.83, "seventy rows for a hundred, and for sixteen to spare, hold no more of them"
-    assert bad.reach == (70, 70)
+    assert bad.recall_at_100 < 0.7, "steps so coarse tell only on which side of its mean a number is"
+    assert bad.reach == (150, 150)
 
 
 def test_the_report_has_the_recall_of_the_worse_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_limits(monkeypatch, "sq4")
     monkeypatch.setattr(recall, "AT", 100)
-    monkeypatch.setattr(scan_module, "_REACHES", (50,))
+    monkeypatch.setattr(scan_module, "_REACHES", (150,))
+    monkeypatch.setattr(scan_module, "_WIDTH", 40.0)
     vectors = unit(np.random.default_rng(5), 700)
     for japanese in (np.arange(700) < 200, np.arange(700) >= 200):
         report = write_graphs(tmp_path / str(japanese[0]), vectors, japanese)
         assert sorted(report.kinds) == ["flat", "sq4"]
-        assert report.recall_at_100 <= 0.6
+        assert report.recall_at_100 < 0.9
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,8 @@ static int64_t *proposed(const kb_task *task, int64_t limit, int64_t *count) {
     const kb_script *script = task->script;
     int64_t able = task->allowed.count;
     if (script->nibbles) {
-        int64_t wanted = limit * (task->thorough ? script->reach : FEWER_PERCENT) / 100 + 1;
+        int64_t percent = task->thorough ? script->reach : FEWER_PERCENT;
+        int64_t wanted = limit * (percent > 100 ? percent : 100) / 100 + 1;
         return wanted < able ? by_codes(task, wanted, count) : every(task, count);
     }
     if (script->graph) {

@@ -118,9 +118,10 @@ int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64
             fresh += is_fresh;
         }
         do next++; while (next < count && nearest[next].node & LOOKED_AT);
-        if (next < count)
+        uint64_t begin = next < count ? graph->begins[nearest[next].node] : 0;
+        if (next < count && begin <= (uint64_t)graph->n_links)
             for (int64_t i = 0; i < 4 * graph->level_links; i += LINE)
-                __builtin_prefetch(graph->links + 4 * graph->begins[nearest[next].node] + i);
+                __builtin_prefetch((const char *)((uintptr_t)graph->links + 4 * begin + (uint64_t)i));
         scores_of(graph->codes, graph->width, nodes, fresh, steps, scores);
         for (int64_t i = 0; i < fresh; i++) {
             int64_t place = put(nearest, &count, reach, scores[i], nodes[i]);

@@ -19,6 +19,8 @@ AT: Final = 100
 """Of so many exact neighbours the share is taken."""
 
 _SAMPLE: Final = 200
+_DIGITS: Final = 5
+_EQUAL: Final = 10.0**-_DIGITS
 
 
 def spread_sample(rows: RowArray, size: int) -> RowArray:
@@ -42,7 +44,7 @@ class Neighbours(NamedTuple):
         done = 0
         for block in blocks_of(vectors, rows):
             scores = np.hstack([best, sample @ block.T])
-            chosen = np.argpartition(scores, scores.shape[1] - at, axis=1)[:, -at:]
+            chosen = _first_best(scores, at)
             old = np.take_along_axis(places, np.minimum(chosen, at - 1), axis=1)
             places = np.where(chosen < at, old, chosen - at + done)
             best = np.take_along_axis(scores, chosen, axis=1)
@@ -53,6 +55,19 @@ class Neighbours(NamedTuple):
         """Recall@100 of places that were found for the questions: int64 of shape (n, any)."""
         hits = sum(len(np.intersect1d(exact, some)) for exact, some in zip(self.places, found, strict=True))
         return round(hits / self.places.size, 4)
+
+
+def _first_best(scores: FloatArray, at: int) -> RowArray:
+    """Places of the ``at`` greatest scores of each question; of equal ones, as of twins, the first.
+
+    A matrix product may give equal rows scores that differ in the last digit.
+    """
+    chosen = np.empty((len(scores), at), dtype=np.int64)
+    edges = np.partition(scores, scores.shape[1] - at, axis=1)[:, -at]
+    for some, own, edge in zip(chosen, scores, edges, strict=True):
+        able = np.flatnonzero(own >= edge - _EQUAL)
+        some[:] = able[np.argsort(-own[able].round(_DIGITS), kind="stable")[:at]] if len(able) >= at else np.arange(at)
+    return chosen
 
 
 def least_reach(
