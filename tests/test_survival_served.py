@@ -236,15 +236,23 @@ def test_a_short_page_is_the_beginning_of_a_long_one(kb_index: Path, fake_encode
 
 
 def test_an_open_index_never_answers_from_another_that_took_its_place(tmp_path: Path, fake_encoder: Any) -> None:
-    """Deleted and built anew under the same names: a new thread of the old object says so instead of mixing both."""
+    """Deleted and built anew under the same names: nothing of both is mixed.
+
+    The old object shows what it holds open, and a new thread, which would have to open the database, says so.
+    """
     assert fake_encoder
     build(write_articles(tmp_path / "a", {"x.md": "# 返品\n\n公開\n"}), tmp_path / "index", encoder=FAKE)
     kb = KnowledgeBase.open(tmp_path / "index")
     assert kb.search("返品", mode="lexical").hits[0].article_id == "x"
     shutil.rmtree(tmp_path / "index")
     build(write_articles(tmp_path / "b", {"secret.md": "# 返品\n\n社外秘\n"}), tmp_path / "index", encoder=FAKE)
-    with ThreadPoolExecutor(1) as other, pytest.raises(IndexCorrupt):
-        other.submit(kb.search, "返品", mode="lexical").result()
+    with ThreadPoolExecutor(1) as other:
+        hit = other.submit(kb.search, "返品", mode="lexical").result().hits[0]
+        assert (hit.article_id, hit.snippet) == ("x", "公開")
+        with pytest.raises(IndexCorrupt):
+            other.submit(kb.article, "x").result()
+        with pytest.raises(IndexCorrupt):
+            other.submit(kb.article, "secret").result()
     assert kb.reload()
     assert kb.search("返品", mode="lexical").hits[0].article_id == "secret"
 
