@@ -157,6 +157,7 @@ def build(
             Meter(model.count_tokens).cost,
         )  # fmt: skip
         names = _compare(digests, {} if published is None else published.files)
+        done: _Done | None = None
         if full:  # the report still says what changed; nothing is taken over
             store.journal.unlink(missing_ok=True)
         elif published is not None and (published.recipe, published.encoder) == (recipe, encoder):
@@ -167,11 +168,9 @@ def build(
                 return _unchanged_report(store, published, names, clock)
             touched = {*names["added"], *names["changed"], *names["removed"]}
             done = None if same else job.amend(published, touched, sources, digests, warnings)
-            if done is not None:
-                stamps.save(digests)
-                return _report(store, names, done, clock)
-        previous = Previous() if full else load_previous(published, recipe)
-        done = job.whole(previous, sources, digests, warnings)
+        if done is None:
+            previous = Previous() if full else load_previous(published, recipe)
+            done = job.whole(previous, sources, digests, warnings)
         stamps.save(digests)
         return _report(store, names, done, clock)
 

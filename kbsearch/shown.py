@@ -69,6 +69,8 @@ class ShownWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._target:
+            if kind is not None:
+                return  # what is half-written is thrown away whole
             table = self._places[-1]
             if sys.byteorder == "big":
                 self._places.byteswap()

@@ -163,9 +163,8 @@ def units_of_section(texts: Sequence[str], above: Sequence[str] = ()) -> list[li
     _count_steps(found)
     for text, own in zip(texts, found, strict=True):
         _find_leading(text, own)
-    asks = any(_QUESTION.search(text) for text in above)
-    _find_repeated(texts, found, above, asks=asks)
-    if any(_QUESTION.search(text) for text in above[-1:]):
+    _find_repeated(texts, found, above)
+    if above and _QUESTION.search(above[-1]):
         _find_reply(texts, found)
     for own, after in pairwise(found):
         if own and after:
@@ -269,9 +268,10 @@ def _find_leading(text: str, own: list[Unit]) -> None:
                 own[place] = unit._replace(flags=unit.flags | LEADS)
 
 
-def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str], *, asks: bool) -> None:
+def _find_repeated(texts: Sequence[str], found: list[list[Unit]], above: Sequence[str]) -> None:
     """Flag what repeats a title or heading: in the same words, or as the first question below one that asks."""
     known = {_bare(text) for text in above} - {""}
+    asks = any(_QUESTION.search(text) for text in above)
     for text, own in zip(texts, found, strict=True):
         for place, unit in enumerate(own):
             flags = unit.flags

@@ -266,6 +266,8 @@ KB_HIDDEN int64_t kb_best(const float *matrix, int64_t height, int64_t width, co
                           const float *vector, int64_t k, int64_t *best, float *scores);
 KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const uint8_t *allowed, const float *matrix,
                              int64_t height, int64_t width, const float *vector, int64_t k, int64_t *best, float *scores);
+void kb_scores_of(const uint8_t *codes, int64_t width, const uint32_t *nodes, int64_t n, const int16_t *steps,
+                  int32_t *scores);
 int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64_t k, int64_t *places);
 KB_HIDDEN int64_t kb_edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k);
 KB_HIDDEN int64_t kb_places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places);

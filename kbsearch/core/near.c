@@ -108,26 +108,48 @@ static void in_nibble_steps(const kb_nibbles *nibbles, const float *vector, int6
     }
 }
 
-/* Inner products, in steps, of codes of a graph with a vector; what all have in common is left out. */
-KB_WIDE static void sums_of_bytes(const uint8_t *restrict codes, int64_t n, int64_t width, const int16_t *restrict steps,
-                                  int32_t *restrict sums) {
-    for (int64_t r = 0; r < n; r++) {
-        int32_t sum = 0;
-        for (int64_t i = 0; i < width; i++) sum += (int32_t)codes[r * width + i] * steps[i];
-        sums[r] = sum;
+/* What looking at a block takes. */
+typedef struct {
+    int64_t places[BLOCK];
+    uint32_t nodes[BLOCK];
+    int32_t sums[BLOCK];
+    int16_t wide[LONGEST];
+    int8_t narrow[LONGEST];
+    uint8_t may[BLOCK + 8];
+    int is_narrow; /* whether the steps are there as 8-bit numbers */
+} kb_room;
+
+/* The question in the steps of the codes. */
+static void open_room(kb_room *room, const kb_task *task) {
+    const kb_nibbles *nibbles = task->script->nibbles;
+    room->is_narrow = 0;
+    if (!nibbles) {
+        kb_in_steps(task->vector, task->script->graph->span, task->dense->width, HIGHEST, room->wide);
+        return;
     }
+    in_nibble_steps(nibbles, task->vector, task->dense->width, room->wide);
+#ifdef KB_X86
+    room->is_narrow = has_vnni();
+    for (int64_t i = 0; i < 2 * nibbles->half; i++) room->narrow[i] = (int8_t)room->wide[i];
+#endif
 }
 
 /* Products of the codes of some rows with the question, in one unit and less what all have in common. */
-static void sums_of(const kb_script *script, int64_t width, int64_t from, int64_t n, const int16_t *wide,
-                    const int8_t *narrow, int32_t *sums) {
-    const kb_nibbles *nibbles = script->nibbles;
-    if (!nibbles) sums_of_bytes(script->graph->codes + from * width, n, width, wide, sums);
+static void look_at(kb_room *room, const kb_task *task, int64_t from, int64_t n) {
+    const kb_nibbles *nibbles = task->script->nibbles;
+    if (!nibbles) {
+        for (int64_t i = 0; i < n; i++) room->nodes[i] = (uint32_t)(from + i);
+        kb_scores_of(task->script->graph->codes, task->dense->width, room->nodes, n, room->wide, room->sums);
+        return;
+    }
+    const uint8_t *codes = nibbles->codes + from * nibbles->half;
 #ifdef KB_X86
-    else if (narrow) sums_by_vnni(nibbles->codes + from * nibbles->half, n, nibbles->half, narrow, sums);
+    if (room->is_narrow) {
+        sums_by_vnni(codes, n, nibbles->half, room->narrow, room->sums);
+        return;
+    }
 #endif
-    else sums_of_nibbles(nibbles->codes + from * nibbles->half, n, nibbles->half, wide, sums);
-    (void)narrow;
+    sums_of_nibbles(codes, n, nibbles->half, room->wide, room->sums);
 }
 
 /* Rows that may belong to the best, with their sums. */
@@ -171,40 +193,22 @@ static int64_t forget(kb_likely *likely, int64_t wanted) {
     return high;
 }
 
-/* What looking at a block takes. */
-typedef struct {
-    int64_t places[BLOCK];
-    int32_t sums[BLOCK];
-    int16_t wide[LONGEST];
-    int8_t narrow[LONGEST];
-    uint8_t may[BLOCK + 8];
-} kb_room;
-
 /* At least `wanted` of the allowed rows, those with the greatest products by their codes. A block at a time, and of each
  * only what reaches the best so far: the sums of all would be read from memory again, and so much memory is given back to
  * the system after every question. */
 static int64_t *by_codes(const kb_task *task, int64_t wanted, int64_t *count) {
     const kb_script *script = task->script;
     const uint8_t *allowed = task->allowed.rows;
-    int64_t width = task->dense->width, edge = INT32_MIN;
+    int64_t edge = INT32_MIN;
     size_t most = (size_t)(KEPT * wanted + BLOCK);
     kb_room *room = malloc(sizeof *room);
     kb_likely likely = {malloc(most * sizeof *likely.sums), malloc(most * sizeof *likely.rows), 0};
-    const int8_t *narrow = NULL;
     *count = KB_NO_MEMORY;
     if (!room || !likely.sums || !likely.rows) goto end;
-    if (script->nibbles) {
-        in_nibble_steps(script->nibbles, task->vector, width, room->wide);
-#ifdef KB_X86
-        if (has_vnni()) {
-            for (int64_t i = 0; i < 2 * script->nibbles->half; i++) room->narrow[i] = (int8_t)room->wide[i];
-            narrow = room->narrow;
-        }
-#endif
-    } else kb_in_steps(task->vector, script->graph->span, width, HIGHEST, room->wide);
+    open_room(room, task);
     for (int64_t from = 0; from < script->n; from += BLOCK) {
         int64_t n = script->n - from < BLOCK ? script->n - from : BLOCK;
-        sums_of(script, width, from, n, room->wide, narrow, room->sums);
+        look_at(room, task, from, n);
         n = kb_places_from(room->sums, n, edge, room->may, room->places);
         for (int64_t i = 0; i < n; i++) {
             int64_t place = room->places[i];

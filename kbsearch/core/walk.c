@@ -20,8 +20,8 @@ typedef struct {
 static const uint32_t LOOKED_AT = 1u << 31;
 
 /* Inner products, in steps, of the codes of some nodes with a vector; what all have in common is left out. */
-KB_WIDE static void scores_of(const uint8_t *restrict codes, int64_t width, const uint32_t *restrict nodes, int64_t n,
-                              const int16_t *restrict steps, int32_t *restrict scores) {
+KB_WIDE void kb_scores_of(const uint8_t *restrict codes, int64_t width, const uint32_t *restrict nodes, int64_t n,
+                          const int16_t *restrict steps, int32_t *restrict scores) {
     for (int64_t r = 0; r < AHEAD && r < n; r++)
         for (int64_t i = 0; i < width; i += LINE) __builtin_prefetch(codes + nodes[r] * width + i);
     for (int64_t r = 0; r < n; r++) {
@@ -55,12 +55,12 @@ static int64_t neighbours_of(const kb_graph *graph, uint32_t node, int64_t level
 static int64_t descend(const kb_graph *graph, const int16_t *steps, uint32_t *nodes, int32_t *scores) {
     uint32_t here = (uint32_t)graph->entry;
     int32_t best;
-    scores_of(graph->codes, graph->width, &here, 1, steps, &best);
+    kb_scores_of(graph->codes, graph->width, &here, 1, steps, &best);
     for (int64_t level = graph->top; level > 0;) {
         uint32_t before = here;
         int64_t m = neighbours_of(graph, here, level, nodes);
         if (m < 0) return m;
-        scores_of(graph->codes, graph->width, nodes, m, steps, scores);
+        kb_scores_of(graph->codes, graph->width, nodes, m, steps, scores);
         for (int64_t i = 0; i < m; i++)
             if (scores[i] > best) {
                 best = scores[i];
@@ -102,7 +102,7 @@ int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64
     kb_in_steps(vector, graph->span, graph->width, HIGHEST, steps);
     if ((found = descend(graph, steps, nodes, scores)) < 0) goto end;
     nodes[0] = (uint32_t)found;
-    scores_of(graph->codes, graph->width, nodes, 1, steps, scores);
+    kb_scores_of(graph->codes, graph->width, nodes, 1, steps, scores);
     put(nearest, &count, reach, scores[0], nodes[0]);
     met[nodes[0] / 64] |= 1ull << nodes[0] % 64;
     while (next < count) {
@@ -122,7 +122,7 @@ int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64
         if (next < count && begin <= (uint64_t)graph->n_links)
             for (int64_t i = 0; i < 4 * graph->level_links; i += LINE)
                 __builtin_prefetch((const char *)((uintptr_t)graph->links + 4 * begin + (uint64_t)i));
-        scores_of(graph->codes, graph->width, nodes, fresh, steps, scores);
+        kb_scores_of(graph->codes, graph->width, nodes, fresh, steps, scores);
         for (int64_t i = 0; i < fresh; i++) {
             int64_t place = put(nearest, &count, reach, scores[i], nodes[i]);
             if (place == reach) continue;

@@ -152,6 +152,7 @@ class Dense(ctypes.Structure):
         super().__init__((Script * 2)(*scripts), address(vectors, F32), *vectors.shape)
         if any(script.derived and script.derived.width != vectors.shape[1] for script in scripts):
             raise AssertionError("codes and vectors of one length")
+        self.sizes = [script.n for script in scripts]
         self.held = (scripts, vectors)
 
 
@@ -173,13 +174,11 @@ def near(
     Where not every row is compared, one in some hundred may be missed, of those far down more than of the first; fewer
     are looked at in the script that is not the ``own`` one, unless that is -1. ``vector`` has length 1.
     """
-    scripts, vectors = dense.held
-    sizes = [len(script.held) for script in scripts]
-    if vector.shape != vectors.shape[1:]:
-        raise AssertionError(f"a vector of {vectors.shape[1]} numbers, not {vector.shape}")
-    if allowed is not None and [one.held.shape for one in allowed] != [(size,) for size in sizes]:
+    if vector.shape != (dense.width,):
+        raise AssertionError(f"a vector of {dense.width} numbers, not {vector.shape}")
+    if allowed is not None and [one.held.shape for one in allowed] != [(size,) for size in dense.sizes]:
         raise AssertionError("a yes or no for each row")
-    k = max(min(k, max(sizes)), 0)
+    k = max(min(k, max(dense.sizes)), 0)
     rows, scores = np.empty(2 * k + 2, np.int64), np.empty(2 * k, np.float32)
     at = place(rows)
     native.check(

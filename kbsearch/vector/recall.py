@@ -66,7 +66,9 @@ def _first_best(scores: FloatArray, at: int) -> RowArray:
     edges = np.partition(scores, scores.shape[1] - at, axis=1)[:, -at]
     for some, own, edge in zip(chosen, scores, edges, strict=True):
         able = np.flatnonzero(own >= edge - _EQUAL)
-        some[:] = able[np.argsort(-own[able].round(_DIGITS), kind="stable")[:at]] if len(able) >= at else np.arange(at)
+        if len(able) < at:  # scores that are no numbers: any places will do
+            able = np.arange(len(own))
+        some[:] = able[np.argsort(-own[able].round(_DIGITS), kind="stable")[:at]]
     return chosen
 
 
