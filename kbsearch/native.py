@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -71,6 +72,7 @@ __all__ = [
     "TermTables",
     "check",
     "count_terms",
+    "crowd",
     "describe",
     "dots",
     "features",
@@ -86,7 +88,7 @@ __all__ = [
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 7
+VERSION: Final = 8
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -141,6 +143,12 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def crowd(is_crowded: bool) -> None:  # noqa: FBT001 - what is told, not how
+    """Say whether more than one question is under way: then none has a second core for itself."""
+    with suppress(NativeMissing):  # no question comes as far as to need a core
+        _library().kb_crowd(is_crowded)
 
 
 def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -518,7 +526,8 @@ def _library() -> ctypes.CDLL:
     )  # fmt: skip
     library.kb_frequencies.argtypes = (postings, Address, Long, Address)
     library.kb_begin_proposal.argtypes = (ctypes.POINTER(Proposal),)
-    library.kb_begin_proposal.restype = library.kb_drop_proposal.restype = None
+    library.kb_begin_proposal.restype = library.kb_drop_proposal.restype = library.kb_crowd.restype = None
+    library.kb_crowd.argtypes = (ctypes.c_int32,)
     library.kb_drop_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_end_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_quote_articles.argtypes = (

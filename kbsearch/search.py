@@ -27,7 +27,7 @@ from kbsearch.filters import DayLike, FilterLike, LanguagesLike, parse_day, pars
 from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.model import name_section
-from kbsearch.native import usable_cores
+from kbsearch.native import crowd, usable_cores
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnowledgeBase"]
 
-_TURNS = Turns(usable_cores())  # of all knowledge bases of the process
+_TURNS = Turns(usable_cores(), crowd)  # of all knowledge bases of the process
 
 
 class KnowledgeBase:

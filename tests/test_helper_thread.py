@@ -56,6 +56,23 @@ def test_eight_threads_begin_at_once(kb: KnowledgeBase) -> None:
         assert all(threads.map(ask, range(2000)))
 
 
+@pytest.mark.parametrize("is_crowded", [True, False])
+def test_where_others_want_the_cores_nobody_helps(kb: KnowledgeBase, *, is_crowded: bool) -> None:
+    lexicon, question = kb.snapshot.lexical._lexicon, asked(kb)[0]
+    expected = sorted(kb.snapshot.lexical.propose([question], STREAMS, 20).tolist())
+    offered = set()
+    native.crowd(is_crowded)
+    try:
+        for _ in range(50):
+            proposals = native.Proposals(lexicon, [question], [0, 1], (20, 0), None)
+            proposals.begin()
+            offered.add(proposals._open.job[3] & 0xFFFFFFFF)  # kb_job.offered
+            assert sorted(proposals.found()[0].tolist()) == expected
+    finally:
+        native.crowd(is_crowded=False)
+    assert any(offered) == (not is_crowded and native.usable_cores() > 1)
+
+
 def test_what_nobody_asks_for_any_more_does_no_harm(kb: KnowledgeBase) -> None:
     lexical, questions = kb.snapshot.lexical, asked(kb)
     expected = sorted(lexical.propose(questions, STREAMS, 100).tolist())

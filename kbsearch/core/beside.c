@@ -1,6 +1,7 @@
 /* A second core for one question: work that a helper takes while the question's own thread does something else.
  *
- * There is one helper for the whole process, asleep unless it has work, and one place to put work for it. Work that it
+ * There is one helper for the whole process, asleep unless it has work, and one place to put work for it. Where other
+ * questions want the cores, it gets none: it would only take turns with them. Work that it
  * has not taken by the time its outcome is needed is done by who needs it, so nobody ever waits for a helper that has not
  * begun; while it is busy, others do their own. Waking it costs some seven microseconds, and it begins some twenty later:
  * what takes less than fifty is better done at once.
@@ -24,6 +25,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static _Atomic(kb_job *) offered;
 static atomic_int helper;
+static atomic_int crowded;
 static int32_t forks = 1; /* processes in the line of forks that leads here */
 
 static void *help(void *nothing) {
@@ -45,6 +47,7 @@ static void after_fork(void) {
     pthread_cond_init(&arrived, NULL);
     atomic_store(&offered, NULL);
     atomic_store(&helper, ABSENT);
+    atomic_store(&crowded, 0);
     forks++;
 }
 
@@ -77,10 +80,14 @@ static int is_ready(void) {
     return !failed;
 }
 
+/* Whether more than one question is under way. */
+void kb_crowd(int32_t yes) { atomic_store_explicit(&crowded, yes, memory_order_relaxed); }
+
 KB_HIDDEN void kb_begin(kb_job *job) {
     kb_job *none = NULL;
     atomic_init(&job->done, 0);
-    job->offered = is_ready() && atomic_compare_exchange_strong(&offered, &none, job) ? forks : 0;
+    int helps = !atomic_load_explicit(&crowded, memory_order_relaxed) && is_ready();
+    job->offered = helps && atomic_compare_exchange_strong(&offered, &none, job) ? forks : 0;
     if (!job->offered) return;
     pthread_mutex_lock(&lock); /* so that the helper is not between looking and sleeping */
     pthread_cond_signal(&arrived);
