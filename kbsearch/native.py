@@ -45,6 +45,7 @@ from kbsearch.structures import (
     Lexicon,
     Long,
     Models,
+    Pooled,
     Postings,
     Proposal,
     Quotes,
@@ -70,6 +71,7 @@ __all__ = [
     "Judged",
     "Proposals",
     "TermTables",
+    "best_rows",
     "check",
     "count_terms",
     "crowd",
@@ -470,6 +472,41 @@ def judge(
     )
 
 
+def best_rows(
+    corpus: Corpus, pooled: Pooled, scores: FloatArray | None, begins: RowArray, places: RowArray, most: int
+) -> tuple[RowArray, list[float], list[int]]:
+    """The best rows of some articles of a pool, each of one with another text.
+
+    Parameters
+    ----------
+    scores
+        Of the rows, float32 of shape (n,); without, those of :func:`kbsearch.rank.rank` in the mode ``hybrid``.
+    begins, places
+        Where the rows of each article of the pool begin and the last ones end, and which articles are wanted.
+    most
+        Rows of an article.
+
+    Returns
+    -------
+    rows
+        Places in the pool, int64, one article behind the other, score descending.
+    scores, ends
+        Of these rows; and where those of each article end.
+    """
+    k = len(places)
+    if k and not 0 <= places.min() <= places.max() < len(begins) - 1:
+        raise AssertionError(f"places of {len(begins) - 1} articles")
+    found, ends, best = np.empty(k * most, np.int64), np.empty(k, np.int64), np.empty(k * most, np.float32)
+    if scores is not None and len(scores) != pooled.n:
+        raise AssertionError("one score for each row")
+    count = _library().kb_best_rows(
+        corpus, pooled, None if scores is None else address(scores, F32), address(begins, I64), address(places, I64), k,
+        most, place(found), place(best), place(ends),
+    )  # fmt: skip
+    check(count)
+    return found[:count], best[:count].tolist(), ends.tolist()
+
+
 def check(answer: int) -> None:
     """Raise what a negative answer means: :class:`Damaged`, or that there is no memory."""
     if answer == _NO_MEMORY:
@@ -519,6 +556,7 @@ def _library() -> ctypes.CDLL:
         ctypes.POINTER(Models),
         *(Address,) * 8,
     )
+    library.kb_best_rows.argtypes = (corpus, ctypes.POINTER(Pooled), *(Address,) * 3, Long, Long, *(Address,) * 3)
     postings = ctypes.POINTER(Postings)
     library.kb_count_terms.argtypes = (tokens, *(Address,) * 4, Long)
     library.kb_fill_postings.argtypes = (
@@ -534,7 +572,7 @@ def _library() -> ctypes.CDLL:
         tokens, ctypes.POINTER(Quotes), asked, *(Address,) * 3, Long, ctypes.POINTER(Quoting), ctypes.c_char_p,
         *(Address,) * 3, Long,
     )  # fmt: skip
-    counting = "pool", "judge", "quote_articles", "count_terms", "end_proposal"
+    counting = "pool", "judge", "best_rows", "quote_articles", "count_terms", "end_proposal"
     for name in counting:
         library[f"kb_{name}"].restype = Long
     return library

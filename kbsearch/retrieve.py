@@ -75,7 +75,6 @@ _FOREIGN_POOL: Final = 25  # of the script that the question is not in
 VERSION: Final = "version"
 """Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
 
-_LOOKED_AT: Final = 6  # rows of an article; aliases among them show a passage that may be there already
 _NO_ROWS: Final = np.empty(0, dtype=np.int64)
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
@@ -323,32 +322,24 @@ def _ranked_articles(
     mode: Mode,
 ) -> list[RankedArticle]:
     """The articles at some places, each with its rows, the best first."""
-    row_scores = rank(pooled, mode).tolist()
-    firsts, lasts = begins[places].tolist(), begins[places + 1].tolist()
-    # Stable: of equals the lower row comes first.
-    best = [
-        sorted(range(first, last), key=row_scores.__getitem__, reverse=True)[:_LOOKED_AT]
-        for first, last in zip(firsts, lasts, strict=True)
-    ]
-    chosen = np.array(list(chain.from_iterable(best)), dtype=np.int64)
-    rows = pooled.rows[chosen]
-    texts, numbers_of_rows = snapshot.tokens.shown(rows), rows.tolist()
-    words, grams, dense = (leg[chosen].tolist() for leg in (pooled.words, pooled.grams, pooled.dense))
+    legs, ceilings = (pooled.words, pooled.grams, pooled.dense), (pooled.words_ceiling, pooled.grams_ceiling)
     asks_dense = query.wordings[0].vector is not None
-    found, begin = [], 0
-    for number, score, own in zip(numbers[places].tolist(), scores[places].tolist(), best, strict=True):
-        shown: dict[int, RankedRow] = {}  # by text: an alias shows the passage that it leads to
-        for at, place in enumerate(own, start=begin):
-            if texts[at] in shown:
-                continue
-            parts = {"words": words[at], "grams": grams[at]}
-            if asks_dense:
-                parts["dense"] = dense[at]
-            shown[texts[at]] = RankedRow(numbers_of_rows[at], row_scores[place], parts)
-            if len(shown) == SHOWN_ROWS:
-                break
-        begin += len(own)
-        found.append(RankedArticle(number, score, tuple(shown.values()), number))
+    given = structures.Pooled(pooled.rows, legs, ceilings), None if mode == "hybrid" else rank(pooled, mode)
+    chosen, row_scores, ends = soundly(
+        snapshot.generation.files.folder, INSIDE, native.best_rows, _corpus(snapshot, query), *given, begins, places,
+        SHOWN_ROWS,
+    )  # fmt: skip
+    rows = pooled.rows[chosen].tolist()
+    words, grams, dense = (leg[chosen].tolist() for leg in legs)
+    if asks_dense:
+        parts = [{"words": w, "grams": g, "dense": d} for w, g, d in zip(words, grams, dense, strict=True)]
+    else:
+        parts = [{"words": w, "grams": g} for w, g in zip(words, grams, strict=True)]
+    ranked = list(map(RankedRow._make, zip(rows, row_scores, parts, strict=True)))
+    first, found = 0, []
+    for number, score, last in zip(numbers[places].tolist(), scores[places].tolist(), ends, strict=True):
+        found.append(RankedArticle(number, score, tuple(ranked[first:last]), number))
+        first = last
     return found
 
 
@@ -472,15 +463,18 @@ def _trimmed(found: Candidates, near: RowArray, pool: int) -> Candidates:
 
 def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     """The distinct rows with the scores of all legs; of several wordings, a row has those that it matches best."""
-    first, parts = query.wordings[0], snapshot.parts
-    corpus, ceilings = parts.texts if first.vector is None else parts.corpus, first.asked[1:]
-    folder = snapshot.generation.files.folder
-    found, scores = soundly(folder, INSIDE, native.pool, corpus, query.ways, rows)
+    folder, ceilings = snapshot.generation.files.folder, query.wordings[0].asked[1:]
+    found, scores = soundly(folder, INSIDE, native.pool, _corpus(snapshot, query), query.ways, rows)
     n = len(found)
     return Candidates(
         found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], *ceilings,
         Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)),
     )  # fmt: skip
+
+
+def _corpus(snapshot: Snapshot, query: Query) -> structures.Corpus:
+    """What a question is compared with: a question of words alone opens no vectors."""
+    return snapshot.parts.texts if query.wordings[0].vector is None else snapshot.parts.corpus
 
 
 def _ways(wordings: Sequence[Wording]) -> structures.Ways:

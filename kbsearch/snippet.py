@@ -81,7 +81,9 @@ def make_snippet(
     Snippet
         ``text`` on one line: line ends become single spaces. Empty for an empty quotation.
     """
-    line, marks, pieces = "", list[tuple[int, int]](), list[Piece]()
+    line = ""
+    marks: list[tuple[int, int]] = []
+    pieces: list[Piece] = []
     ellipsis = _ELLIPSIS if limit > 2 * len(_ELLIPSIS) else ""
     order, is_cut = list(texts) if rows is None else rows, False
     for span in quotation.spans:

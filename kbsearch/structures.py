@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kbsearch.model import FloatArray
+    from kbsearch.model import FloatArray, RowArray
 
 __all__ = [
     "ASCII",
@@ -350,6 +350,23 @@ class Asking(ctypes.Structure):
         ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float), ("japanese", ctypes.c_float),
         ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float), ("untitled", Long),
     )  # fmt: skip
+
+
+class Pooled(ctypes.Structure):
+    """``kb_pooled``: the rows of a pool, int64 and ascending, what each leg says of them, and the most it could say."""
+
+    _fields_ = (
+        ("rows", Address), ("words", Address), ("grams", Address), ("dense", Address), ("n", Long),
+        ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float),
+    )  # fmt: skip
+
+    def __init__(
+        self, rows: RowArray, legs: tuple[FloatArray, FloatArray, FloatArray], ceilings: tuple[float, float]
+    ) -> None:
+        super().__init__(address(rows, I64), *[address(leg, F32) for leg in legs], len(rows), *ceilings)
+        self._held = rows, legs
+        if any(len(leg) != len(rows) for leg in legs):
+            raise AssertionError("one score of each leg for each row")
 
 
 class Forest(ctypes.Structure):

@@ -17,7 +17,7 @@ from kbsearch import native, structures
 from kbsearch.confidence import HEAD_NAMES
 from kbsearch.features import JAPANESE_QUESTION, NAMES
 from kbsearch.learned import shipped_models
-from kbsearch.rank import Candidates, Overlap
+from kbsearch.rank import Candidates, Overlap, rank
 from kbsearch.text import analyse
 from kbsearch.tokens import TokenIndex, TokenWriter
 
@@ -234,3 +234,49 @@ def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
             structures.Corpus([part], article_of_row, japanese, group)
     with pytest.raises(AssertionError):
         structures.Corpus([(part[0], part[1][:-1], part[2])], shelf.article_of_row, shelf.japanese, shelf.group)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.tuples(st.integers(1, 40), st.integers(0, 12)), st.integers(1, 5), st.booleans())
+def test_the_best_rows_of_an_article_are_shown_each_with_another_text(
+    seed: int,
+    rows: tuple[int, int],
+    most: int,
+    is_given: bool,  # noqa: FBT001
+) -> None:
+    """Of the six best; of equals the lower row. Aliases show the text of a passage again."""
+    shelf = Shelf(seed, rows)
+    found, scores = native.pool(
+        shelf.corpus, shelf.ask("返品 送料"), np.flatnonzero(shelf.random.random(sum(rows)) < 0.8)
+    )
+    n = len(found)
+    words, grams, dense, *_ = split(scores, n)
+    ceilings = (float(words.max(initial=0)), float(shelf.random.choice([0.0, 9.0])))
+    fused = rank(Candidates(found, words, grams, dense, *ceilings), "hybrid")
+    own = np.round(fused, 1) if is_given else None  # with ties
+    numbers = shelf.article_of_row[found]
+    begins = np.append(np.flatnonzero(np.diff(numbers, prepend=-1)), n)
+    places = shelf.random.permutation(len(begins) - 1)[: int(shelf.random.integers(0, 9))]
+    pooled = structures.Pooled(found, (words, grams, dense), ceilings)
+    best, of_best, ends = native.best_rows(shelf.corpus, pooled, own, begins, places, most)
+    assert best.tolist() == np.concatenate([np.empty(0, int), *np.split(best, ends)]).tolist()
+    compared = fused if own is None else own
+    assert of_best == compared[best].tolist()
+    bodies = [tokens.shown(np.arange(tokens_of)) for tokens, tokens_of in zip(shelf.tokens, rows, strict=False)]
+    for place, shown in zip(places.tolist(), np.split(best, ends)[:-1], strict=True):
+        expected: dict[int, int] = {}
+        inside = range(begins[place], begins[place + 1])
+        for at in sorted(inside, key=compared.__getitem__, reverse=True)[:6]:
+            row = int(found[at])
+            expected.setdefault(bodies[0][row] if row < rows[0] else bodies[1][row - rows[0]], at)
+        assert shown.tolist() == list(expected.values())[:most]
+
+
+@pytest.mark.parametrize("row", [-1, 7, 2**40])
+def test_the_text_of_a_row_that_is_none_is_damage(row: int) -> None:
+    shelf, none = Shelf(1, (7, 0)), np.zeros(1, np.float32)
+    pooled = structures.Pooled(np.array([row]), (none, none, none), (1.0, 1.0))
+    with pytest.raises(structures.Damaged):
+        native.best_rows(shelf.corpus, pooled, None, np.array([0, 1]), np.array([0]), 3)
+    with pytest.raises(AssertionError, match="places of 1 articles"):
+        native.best_rows(shelf.corpus, pooled, None, np.array([0, 1]), np.array([1]), 3)
