@@ -49,6 +49,7 @@ __all__ = [
     "POOL",
     "SHOWN_ROWS",
     "VERSION",
+    "ByWords",
     "Query",
     "Ranked",
     "RankedArticle",
@@ -148,15 +149,30 @@ class RankedArticle(NamedTuple):
     ranked_as: int
 
 
-def prepare(snapshot: Snapshot, question: str, mode: Mode, laps: Laps | None = None) -> Query:
-    """Analyse and encode a question. Without a letter or digit it has no terms and no vector."""
+def prepare(
+    snapshot: Snapshot, question: str, mode: Mode, laps: Laps | None = None, by_words: ByWords | None = None
+) -> Query:
+    """Analyse and encode a question. Without a letter or digit it has no terms and no vector.
+
+    ``by_words`` is begun between the two.
+    """
     laps = laps or Laps()
     text = without_courtesy(question[:MAX_QUERY_CHARS])
     mended = _mended(snapshot, text, mode)
     texts = [text] if mended is None else [mended, text]
     replaced = [way[:MAX_QUERY_CHARS] for way in chain(*zip_longest(*map(snapshot.synonyms.wordings, texts))) if way]
     texts += list(dict.fromkeys(replaced))[:MAX_WORDINGS]
-    return Query(question, tuple([_wording(snapshot, way, mode, laps) for way in texts]), mended)
+    analysed = [(way, *_analysed(snapshot, way)) for way in texts]
+    laps.end("analyse")
+    if by_words is not None:
+        by_words.begin([asked.terms for *_, asked in analysed])
+        laps.end("lexical")
+    wordings = []
+    for way, words, grams, japanese, asked in analysed:
+        vector = snapshot.encode(way) if (words or grams) and mode not in WORDS_ONLY else None
+        wordings.append(Wording(way, words, grams, vector, japanese, asked))
+    laps.end("encode")
+    return Query(question, tuple(wordings), mended)
 
 
 def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
@@ -168,15 +184,52 @@ def _mended(snapshot: Snapshot, text: str, mode: Mode) -> str | None:
         raise
 
 
-def _wording(snapshot: Snapshot, text: str, mode: Mode, laps: Laps) -> Wording:
+def _analysed(snapshot: Snapshot, text: str) -> tuple[tuple[str, ...], tuple[str, ...], float, Asked]:
     analysis = analyse(text)
-    japanese = japanese_share(text)
-    asks = bool(analysis.words.terms or analysis.grams.terms)
-    laps.end("analyse")
-    vector = snapshot.encode(text) if asks and mode not in WORDS_ONLY else None
-    laps.end("encode")
     words, grams = analysis.words.terms, analysis.grams.terms
-    return Wording(text, words, grams, vector, japanese, snapshot.asked(words, grams))
+    return words, grams, japanese_share(text), snapshot.asked(words, grams)
+
+
+class ByWords:
+    """What the streams of the lexical leg propose: on another core, where one is idle, while this one is busy.
+
+    :meth:`begin` as soon as the terms of a question are known, then :meth:`rows` once.
+
+    Parameters
+    ----------
+    where, without, day
+        Which articles may answer; ``without`` are numbers of articles.
+    pool
+        Rows of each stream and wording.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        where: Filter,
+        mode: Mode,
+        pool: int = POOL,
+        without: tuple[int, ...] = (),
+        day: dt.date | None = None,
+    ) -> None:
+        self._lexical, self._pool, self._mode = snapshot.lexical, pool, mode
+        self._admitted = partial(snapshot.admitted_rows, where, _excluded(snapshot, day, without))
+        self.rows: Callable[[], RowArray] = lambda: _NO_ROWS
+
+    def begin(self, asked: Sequence[structures.Asked]) -> None:
+        """Look for the rows of all wordings of a question."""
+        streams: list[Stream] = [stream for stream in STREAMS if self._mode not in {"dense", *STREAMS} - {stream}]
+        if not streams:
+            return
+        given = asked, streams, self._pool, self._admitted()
+        if self._mode in WORDS_ONLY:  # nothing else to do meanwhile
+            self.rows = partial(self._lexical.propose, *given)
+        else:
+            self.rows = self._lexical.propose_later(*given)
+
+
+def _excluded(snapshot: Snapshot, day: dt.date | None, without: tuple[int, ...]) -> tuple[int, ...]:
+    return (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
 
 
 def best_articles(
@@ -191,12 +244,14 @@ def best_articles(
     *,
     day: dt.date | None = None,
     choice: Choice | None = None,
+    by_words: ByWords | None = None,
 ) -> Ranked:
     """The k best articles, best first: score descending, article number ascending.
 
     ``models`` rank them in the mode ``hybrid``; no other needs any.
     Articles whose numbers are in ``without`` take no part, nor do those that are not valid on the ``day``, today.
-    With a ``choice``, versions of one article are one article; without, each is one.
+    With a ``choice``, versions of one article are one article; without, each is one. ``by_words`` is what was begun for
+    this question, with the same filter, mode, day and articles left out; without, it is begun here.
 
     The learned ranking always sees the same pool, whatever k is, so that a short page is the beginning of a long one.
     Where the pool holds fewer articles than wanted (a few long ones can fill it), a deeper one gives more, which stand
@@ -204,7 +259,7 @@ def best_articles(
     """
     k = min(k, snapshot.lexical.rows)  # there are no more articles than rows
     laps = laps or Laps()
-    pooled = candidates(snapshot, query, where, POOL, mode, without, laps, day=day)
+    pooled = candidates(snapshot, query, where, POOL, mode, without, laps, day=day, by_words=by_words)
     if mode != "hybrid" or models is None or query.wordings[0].vector is None:
         articles, log_odds = best_of_articles(pooled, snapshot.article_of_row[pooled.rows]), None
         numbers, scores = articles.rows, rank(articles, mode)
@@ -397,40 +452,30 @@ def candidates(
     laps: Laps | None = None,
     *,
     day: dt.date | None = None,
+    by_words: ByWords | None = None,
 ) -> Candidates:
     """Rows that any leg of the mode proposes, up to ``pool`` by each, with the scores of all legs.
 
-    Of what is valid on the ``day``, today, without the articles of some numbers.
+    Of what is valid on the ``day``, today, without the articles of some numbers. ``by_words`` as in
+    :func:`best_articles`.
     """
     laps = laps or Laps()
-    excluded = (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
-    by_words = _by_words(snapshot, query, where, pool, mode, excluded)
-    laps.end("lexical")
+    excluded = _excluded(snapshot, day, without)
+    if by_words is None:
+        by_words = ByWords(snapshot, where, mode, pool, without, day)
+        by_words.begin([wording.asked.terms for wording in query.wordings])
+        laps.end("lexical")
     near: list[RowArray] = []
     for wording in query.wordings:
         if wording.vector is not None:
             near += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
     laps.end("dense")
-    held = by_words()
+    held = by_words.rows()
     laps.end("lexical")
     found = scored(snapshot, query, np.concatenate([held, *near]))
     if not snapshot.parts.has_delta:
         return found
     return _trimmed(found, np.concatenate([_NO_ROWS, *near]), pool)
-
-
-def _by_words(
-    snapshot: Snapshot, query: Query, where: Filter, pool: int, mode: Mode, excluded: tuple[int, ...]
-) -> Callable[[], RowArray]:
-    """Gives what the streams of the lexical leg propose, which is looked for beside the dense leg."""
-    streams: list[Stream] = [stream for stream in STREAMS if mode not in {"dense", *STREAMS} - {stream}]
-    if not streams:
-        return lambda: _NO_ROWS
-    asked = [wording.asked.terms for wording in query.wordings]
-    given = asked, streams, pool, snapshot.admitted_rows(where, excluded)
-    if query.wordings[0].vector is None:  # nothing else to do meanwhile
-        return partial(snapshot.lexical.propose, *given)
-    return snapshot.lexical.propose_later(*given)
 
 
 def _near(

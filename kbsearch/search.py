@@ -31,7 +31,7 @@ from kbsearch.native import crowd, usable_cores
 from kbsearch.presenting import present
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult
-from kbsearch.retrieve import Query, Ranked, best_articles, prepare, reasons_of
+from kbsearch.retrieve import ByWords, Query, Ranked, best_articles, prepare, reasons_of
 from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
@@ -219,11 +219,13 @@ class KnowledgeBase:
         snapshot = self.snapshot
         with _TURNS, snapshot.generation.blamed():
             laps.begin()
-            query = prepare(snapshot, question, mode, laps)
+            by_words = ByWords(snapshot, where, mode, day=day)
+            query = prepare(snapshot, question, mode, laps, by_words)
             choice = _choice(snapshot, prefer, where, query, day)
             ranked = best_articles(
-                snapshot, self._models(mode), query, where, mode, k, laps=laps, day=day, choice=choice
-            )
+                snapshot, self._models(mode), query, where, mode, k, laps=laps, day=day, choice=choice,
+                by_words=by_words,
+            )  # fmt: skip
             outcome, confidence = _judged(snapshot, ranked, mode)
             models = self._models(mode) if explain else None
             reasons = {} if models is None else reasons_of(snapshot, models, query, where, day)
@@ -267,9 +269,12 @@ class KnowledgeBase:
         snapshot, unwanted = self.snapshot, frozenset(without)
         with _TURNS, snapshot.generation.blamed():
             hidden = tuple(sorted(snapshot.numbers[name] for name in unwanted if name in snapshot.numbers))
-            query = prepare(snapshot, question, mode)
+            by_words = ByWords(snapshot, where, mode, without=hidden, day=day)
+            query = prepare(snapshot, question, mode, by_words=by_words)
             choice = _choice(snapshot, prefer, where, query, day, hidden) if versions == "one" else None
-            ranked = best_articles(snapshot, self._models(mode), query, where, mode, k, hidden, day=day, choice=choice)
+            ranked = best_articles(
+                snapshot, self._models(mode), query, where, mode, k, hidden, day=day, choice=choice, by_words=by_words
+            )
             ids = tuple(snapshot.article_ids[article.number] for article in ranked.articles)
         return Ranking(ids, *_judged(snapshot, ranked, mode), snapshot.generation.name)
 

@@ -16,13 +16,14 @@ from kbsearch import native
 from kbsearch.bm25 import STREAMS
 from kbsearch.builder import build
 from kbsearch.model import Filter
-from kbsearch.retrieve import Query, candidates, scored
+from kbsearch.retrieve import POOL, ByWords, Query, candidates, prepare, scored
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kbsearch.model import FloatArray
     from kbsearch.rank import Candidates, Mode, Overlap
     from kbsearch.structures import Asked, Lexicon
 
@@ -160,6 +161,39 @@ def test_all_wordings_are_asked_at_once_in_the_streams_of_the_mode(
     query = kb.prepare(QUESTIONS[0], mode)
     candidates(kb.snapshot, query, Filter(), 100, mode)
     assert asked == ([] if streams is None else [(len(query.wordings), streams)])
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+@pytest.mark.parametrize("where", [Filter(), Filter(lang=("ja",))])
+def test_what_is_begun_ahead_gives_the_same_candidates(kb: KnowledgeBase, mode: Mode, where: Filter) -> None:
+    for question in QUESTIONS:
+        ahead = ByWords(kb.snapshot, where, mode)
+        query = prepare(kb.snapshot, question, mode, by_words=ahead)
+        found = candidates(kb.snapshot, query, where, POOL, mode, by_words=ahead)
+        expected = candidates(kb.snapshot, query, where, POOL, mode)
+        for name in ("rows", "words", "grams", "dense"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("ask", ["search", "ranking"])
+def test_words_are_looked_for_while_the_question_is_encoded(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    begin, encode, steps = native.Proposals.begin, kb.snapshot.encode, list[str]()
+
+    def noted_begin(proposals: native.Proposals) -> None:
+        steps.append("words")
+        begin(proposals)
+
+    def noted_encode(text: str) -> FloatArray:
+        steps.append("encoding")
+        return encode(text)
+
+    monkeypatch.setattr(native.Proposals, "begin", noted_begin)
+    monkeypatch.setattr(kb.snapshot, "encode", noted_encode)
+    getattr(kb, ask)("返送料")
+    assert steps[:2] == ["words", "encoding"]
+    assert steps.count("words") == 1
 
 
 def test_a_process_that_was_forked_off_has_a_helper_of_its_own(kb: KnowledgeBase) -> None:
