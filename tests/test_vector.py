@@ -26,7 +26,7 @@ from kbsearch.vector import codes as codes_module
 from kbsearch.vector import graph as graph_module
 from kbsearch.vector import scan as scan_module
 from kbsearch.vector.codes import write_codes
-from kbsearch.vector.compiled import Dense
+from kbsearch.vector.compiled import Allowed, Dense, Script, near
 from kbsearch.vector.recall import Neighbours, spread_sample
 
 if TYPE_CHECKING:
@@ -831,6 +831,32 @@ def test_of_very_many_twins_the_first_are_found(tmp_path: Path, alike: int, k: i
     assert found[0] == 9_500
     expected = best(vectors, query, k)[0]
     assert len(np.intersect1d(found, expected)) >= 0.7 * k, "steps that are made for twins are coarse for the others"
+
+
+@pytest.mark.parametrize("alike", [0, 9_000])
+@pytest.mark.parametrize("share", [None, 0.3, 0.001])
+def test_two_scripts_that_both_cores_look_through_have_the_rows_of_each_alone(
+    tmp_path: Path, alike: int, share: float | None
+) -> None:
+    """Whoever looks at which block, at whatever time: the rows and scores are the same, and of twins the first."""
+    random = np.random.default_rng(alike)
+    vectors = unit(random, 26_000, 96)
+    vectors[:alike] = vectors[25_999]
+    rows, codes = np.split(np.arange(26_000), [13_500]), []
+    for number, own in enumerate(rows):
+        scan_module.write_scan(tmp_path / str(number), vectors, own)
+        codes.append(scan_module.open_scan(tmp_path / str(number), len(own), 96))
+    scripts = [Script(own, nibbles, 200) for own, nibbles in zip(rows, codes, strict=True)]
+    dense = Dense((scripts[0], scripts[1]), vectors)
+    masks = [np.ones(len(own), np.bool_) if share is None else random.random(len(own)) < share for own in rows]
+    may = None if share is None else (Allowed(masks[0]), Allowed(masks[1]))
+    questions = [vectors[25_999], vectors[20_000], *unit(random, 20, 96)]
+    for query in questions:
+        alone = [nearness.by(codes[s], 200, rows[s], masks[s], vectors, query, 40) for s in (0, 1)]
+        for _ in range(20):
+            for (found, scores), (expected, of_expected) in zip(near(dense, query, 40, may), alone, strict=True):
+                assert found.tolist() == expected.tolist()
+                assert scores.tolist() == of_expected.tolist()
 
 
 @pytest.mark.usefixtures("approximate")

@@ -156,6 +156,22 @@ typedef struct {
     int64_t n, reach, few;
 } kb_script;
 
+/* Rows that may belong to the best, with the sums of their codes. */
+typedef struct {
+    int32_t *sums;
+    int64_t *rows, n;
+} kb_likely;
+
+/* A look at the codes of a script, 4-bit ones or a graph's: see scan.c. All but the first five are 0 at the start. */
+typedef struct {
+    const kb_script *script;
+    const uint8_t *allowed; /* or NULL: all rows may answer */
+    const float *vector;
+    int64_t width, wanted;
+    _Atomic int64_t next; /* the first row that nobody looks at yet */
+    kb_likely likely[2];  /* of each who looks */
+} kb_scan;
+
 /* ---- What is asked --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -269,6 +285,8 @@ KB_HIDDEN int64_t kb_nearest(const kb_codes *part, const int64_t *rows, const ui
 void kb_scores_of(const uint8_t *codes, int64_t width, const uint32_t *nodes, int64_t n, const int16_t *steps,
                   int32_t *scores);
 int64_t kb_walk(const kb_graph *graph, const float *vector, int64_t reach, int64_t k, int64_t *places);
+KB_HIDDEN int64_t kb_look(kb_scan *scan, int who);
+KB_HIDDEN int64_t *kb_likely_rows(kb_scan *scan, int64_t failed, int64_t *count);
 KB_HIDDEN int64_t kb_edge_of_sums(const int32_t *sums, const uint8_t *allowed, int64_t n, int64_t k);
 KB_HIDDEN int64_t kb_places_from(const int32_t *sums, int64_t n, int64_t limit, uint8_t *may, int64_t *places);
 KB_HIDDEN double kb_in_steps(const float *vector, const float *weights, int64_t width, int32_t most, int16_t *steps);

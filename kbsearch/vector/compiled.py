@@ -1,4 +1,4 @@
-"""The dense leg in the compiled part (``core/near.c``, ``core/walk.c``): what is open of a leg, and asking it.
+"""The dense leg in the compiled part (``core/near.c``, ``scan.c``, ``walk.c``): what is open of a leg, and asking it.
 
 Each structure holds the arrays that it points into, and has looked at their sizes. A wrong one is an
 ``AssertionError``; one that came from a file is :class:`kbsearch.structures.Damaged`.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Allowed", "Codes", "Dense", "Links", "Nibbles", "Script", "near", "walk"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 _LONGEST_VECTOR: Final = 16_384  # a sum of its codes times 16-bit steps fits into 32 bits then
 
 
