@@ -40,7 +40,7 @@ from kbsearch.learned import shipped_models
 from kbsearch.rank import BASELINES, MODES
 
 if TYPE_CHECKING:
-    from kbsearch.retrieve import Wording
+    from kbsearch.query import Wording
 
 ROOT = Path(__file__).parent.parent
 POOL = 100

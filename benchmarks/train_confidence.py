@@ -34,8 +34,10 @@ from kbsearch.filters import parse_filter
 from kbsearch.judgements import sample, withhold
 from kbsearch.learned import Models, open_models
 from kbsearch.measures import auroc, coverage_at_precision, expected_calibration_error
+from kbsearch.pooling import candidates
+from kbsearch.query import Query, prepare
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, judged, prepare
+from kbsearch.retrieve import judged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

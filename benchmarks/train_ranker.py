@@ -36,9 +36,11 @@ from kbsearch.features import NAMES
 from kbsearch.filters import parse_filter
 from kbsearch.learned import Models, open_models
 from kbsearch.model import Filter
+from kbsearch.pooling import candidates
+from kbsearch.query import Query, prepare
 from kbsearch.rank import order
 from kbsearch.ranker import Ranker
-from kbsearch.retrieve import Query, candidates, judged, prepare
+from kbsearch.retrieve import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

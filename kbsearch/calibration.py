@@ -31,8 +31,10 @@ from kbsearch.confidence import CHOICES, Calibration
 from kbsearch.embed import text_key
 from kbsearch.measures import expected_calibration_error, reliability
 from kbsearch.model import Filter
+from kbsearch.pooling import POOL, candidates, scored
+from kbsearch.query import prepare
 from kbsearch.rank import Overlap
-from kbsearch.retrieve import POOL, candidates, judged, prepare, scored
+from kbsearch.retrieve import judged
 from kbsearch.text import analyse
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
     from kbsearch.bm25 import Stream
     from kbsearch.learned import Models
     from kbsearch.model import Article, FloatArray, Progress, Weights
+    from kbsearch.query import Query
     from kbsearch.rank import Candidates
-    from kbsearch.retrieve import Query
     from kbsearch.rows import Row
     from kbsearch.snapshot import Snapshot
 

@@ -15,8 +15,8 @@ from kbsearch.labels import title_line
 from kbsearch.model import name_section
 from kbsearch.overviews import SectionView
 from kbsearch.presenting import QUOTED_ROWS, level_sizes, quote_rows
+from kbsearch.query import prepare
 from kbsearch.related import SHOWN, related_line
-from kbsearch.retrieve import prepare
 from kbsearch.views import Cost, Related, View, levels_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from kbsearch.forms import Form
     from kbsearch.model import Article
+    from kbsearch.query import Query
     from kbsearch.results import Snippet
-    from kbsearch.retrieve import Query, RankedArticle
+    from kbsearch.retrieve import RankedArticle
     from kbsearch.snapshot import Snapshot
 
 __all__ = ["PageSource", "contact_of", "open_view", "section_view", "served_article"]

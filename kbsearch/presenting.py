@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from kbsearch.content import Head
     from kbsearch.laps import Laps
     from kbsearch.lexical import Asked
+    from kbsearch.query import Query
     from kbsearch.quotes import Quotation
     from kbsearch.results import Reason, Snippet
-    from kbsearch.retrieve import Query, RankedArticle, RankedRow
+    from kbsearch.retrieve import RankedArticle, RankedRow
     from kbsearch.snapshot import Snapshot
     from kbsearch.versions import Choice
 

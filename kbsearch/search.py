@@ -28,10 +28,12 @@ from kbsearch.laps import Laps
 from kbsearch.learned import shipped_models
 from kbsearch.model import name_section
 from kbsearch.native import crowd, usable_cores
+from kbsearch.pooling import POOL, ByWords
 from kbsearch.presenting import present
+from kbsearch.query import Query, prepare
 from kbsearch.rank import BASELINES, MODES, Mode
 from kbsearch.results import Ranking, SearchResult
-from kbsearch.retrieve import ByWords, Query, Ranked, best_articles, prepare, reasons_of
+from kbsearch.retrieve import Ranked, best_articles, reasons_of
 from kbsearch.snapshot import Snapshot, today
 from kbsearch.snippet import DEFAULT_CHARS
 from kbsearch.store import Store
@@ -219,7 +221,7 @@ class KnowledgeBase:
         snapshot = self.snapshot
         with _TURNS, snapshot.generation.blamed():
             laps.begin()
-            by_words = ByWords(snapshot, where, mode, day=day)
+            by_words = ByWords(snapshot, where, mode, POOL, day=day)
             query = prepare(snapshot, question, mode, laps, by_words)
             choice = _choice(snapshot, prefer, where, query, day)
             ranked = best_articles(
@@ -269,7 +271,7 @@ class KnowledgeBase:
         snapshot, unwanted = self.snapshot, frozenset(without)
         with _TURNS, snapshot.generation.blamed():
             hidden = tuple(sorted(snapshot.numbers[name] for name in unwanted if name in snapshot.numbers))
-            by_words = ByWords(snapshot, where, mode, without=hidden, day=day)
+            by_words = ByWords(snapshot, where, mode, POOL, hidden, day)
             query = prepare(snapshot, question, mode, by_words=by_words)
             choice = _choice(snapshot, prefer, where, query, day, hidden) if versions == "one" else None
             ranked = best_articles(

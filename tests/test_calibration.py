@@ -25,7 +25,7 @@ from kbsearch.confidence import Calibration
 from kbsearch.embed import text_key
 from kbsearch.learned import shipped_models
 from kbsearch.model import Filter, Weights
-from kbsearch.retrieve import candidates
+from kbsearch.pooling import candidates
 from kbsearch.rows import Row, make_rows
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from conftest import RunKbsearch
 
     from kbsearch.model import Article
+    from kbsearch.query import Query
     from kbsearch.rank import Candidates
-    from kbsearch.retrieve import Query
 
 THINGS: Final = {
     "プリンター": "printer", "複合機": "copier", "ルーター": "router", "会議室": "meeting room", "社員証": "badge",

@@ -15,7 +15,8 @@ from kbsearch.errors import NotFound
 from kbsearch.features import NAMES
 from kbsearch.filters import parse_filter
 from kbsearch.model import Weights
-from kbsearch.retrieve import candidates, judged
+from kbsearch.pooling import candidates
+from kbsearch.retrieve import judged
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
 from kbsearch.verify import check_ranking

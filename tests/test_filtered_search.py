@@ -11,8 +11,9 @@ from conftest import FAKE, FakeEncoder, write_articles
 from kbsearch import embed
 from kbsearch.builder import build
 from kbsearch.filters import parse_filter
+from kbsearch.pooling import candidates
+from kbsearch.query import prepare
 from kbsearch.rank import BASELINES
-from kbsearch.retrieve import candidates, prepare
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:

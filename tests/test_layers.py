@@ -33,7 +33,7 @@ FLOORS = {
         "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "walkthrough",
         "wording",
     ],
-    4: ["confidence", "parts", "quotable", "ranker", "rows", "snippet", "versions"],
+    4: ["confidence", "parts", "pooling", "query", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],
     6: ["retrieve", "writing"],
     7: ["calibration", "comparison", "delta", "disclosing", "presenting"],

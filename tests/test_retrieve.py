@@ -16,7 +16,8 @@ from kbsearch import native
 from kbsearch.bm25 import STREAMS
 from kbsearch.builder import build
 from kbsearch.model import Filter
-from kbsearch.retrieve import POOL, ByWords, Query, candidates, prepare, scored
+from kbsearch.pooling import POOL, ByWords, candidates, scored
+from kbsearch.query import Query, prepare
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def test_all_wordings_are_asked_at_once_in_the_streams_of_the_mode(
 @pytest.mark.parametrize("where", [Filter(), Filter(lang=("ja",))])
 def test_what_is_begun_ahead_gives_the_same_candidates(kb: KnowledgeBase, mode: Mode, where: Filter) -> None:
     for question in QUESTIONS:
-        ahead = ByWords(kb.snapshot, where, mode)
+        ahead = ByWords(kb.snapshot, where, mode, POOL)
         query = prepare(kb.snapshot, question, mode, by_words=ahead)
         found = candidates(kb.snapshot, query, where, POOL, mode, by_words=ahead)
         expected = candidates(kb.snapshot, query, where, POOL, mode)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from kbsearch.builder import build
 from kbsearch.errors import BadQuery, NotFound
 from kbsearch.model import Filter
+from kbsearch.query import MAX_QUERY_CHARS
 from kbsearch.rank import MODES
-from kbsearch.retrieve import MAX_QUERY_CHARS
 from kbsearch.search import KnowledgeBase
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from kbsearch.builder import build
 from kbsearch.config import FILE_NAME
 from kbsearch.errors import ConfigError, IndexCorrupt
+from kbsearch.query import MAX_QUERY_CHARS, prepare
 from kbsearch.rank import MODES
-from kbsearch.retrieve import MAX_QUERY_CHARS, prepare
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
 from kbsearch.synonyms import FILE_NAME as SYNONYMS

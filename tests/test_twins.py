@@ -14,7 +14,7 @@ import pytest
 from conftest import FAKE, QUESTIONS
 
 import kbsearch
-from kbsearch import retrieve
+from kbsearch import query
 from kbsearch import search as search_module
 from kbsearch.errors import BadQuery, IndexNotFound, NoSteps, NotFound
 from kbsearch.native import usable_cores
@@ -158,7 +158,7 @@ def test_context_variables_are_those_of_the_caller() -> None:
 
 def test_the_loop_goes_on_while_a_question_is_answered(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer waits until the loop has gone round a hundred times: on the loop's own thread that would never be."""
-    may_go_on, prepared = threading.Event(), retrieve.prepare
+    may_go_on, prepared = threading.Event(), query.prepare
 
     def prepare(*given: Any) -> Any:
         assert may_go_on.wait(LONG)
@@ -210,7 +210,7 @@ def test_threads_and_coroutines_ask_side_by_side(kb: KnowledgeBase) -> None:
 
 
 def test_what_is_cancelled_while_it_waits_is_never_begun(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_go_on, begun, prepared = threading.Event(), list[str](), retrieve.prepare
+    may_go_on, begun, prepared = threading.Event(), list[str](), query.prepare
 
     def prepare(snapshot: Any, question: str, *rest: Any) -> Any:
         begun.append(question)
@@ -240,7 +240,7 @@ def test_what_is_cancelled_while_it_waits_is_never_begun(kb: KnowledgeBase, monk
 def test_what_is_cancelled_on_its_way_gives_its_turn_back(
     kb: KnowledgeBase, turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on, begun, prepared = threading.Event(), list[str](), retrieve.prepare
+    may_go_on, begun, prepared = threading.Event(), list[str](), query.prepare
 
     def prepare(snapshot: Any, question: str, *rest: Any) -> Any:
         begun.append(question)

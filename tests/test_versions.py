@@ -232,8 +232,9 @@ def test_the_best_passage_of_a_version_that_nobody_found_says_what_was_asked(kb:
 def test_a_shown_version_without_a_row_in_the_pool_has_rows_of_its_own(
     kb: KnowledgeBase, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kbsearch.retrieve.POOL", 1)
-    monkeypatch.setattr("kbsearch.retrieve._FOREIGN_POOL", 0)
+    for module in ("search", "retrieve"):
+        monkeypatch.setattr(f"kbsearch.{module}.POOL", 1)
+    monkeypatch.setattr("kbsearch.pooling._FOREIGN_POOL", 0)
     hits = kb.search("領収書の発行", 5, mode=mode, prefer_lang="fr").hits
     assert hits[0].article_id == "領収書.fr"
     assert hits[0].passages[0].text == "Imprimez votre facture."
