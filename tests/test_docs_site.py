@@ -100,7 +100,7 @@ def test_a_file_of_a_page_is_written(tmp_path: Path) -> None:
 
 def test_every_field_of_the_front_matter_is_in_its_reference() -> None:
     asked = set()
-    for file in ("markdown/metadata.py", "content.py"):
+    for file in ("markdown/metadata.py", "content/write.py"):
         source = (ROOT / "kbsearch" / file).read_text("utf-8")
         asked |= set(re.findall(r'(?:front\.(?:text|texts|date|line)|meta\.get)\("([a-z_]+)"', source))
         asked |= set(re.findall(r'_(?:choice|says)\(front, "([a-z_]+)"', source))

@@ -1,8 +1,4 @@
-"""What a generation knows of its articles. SQLite lives here and nowhere else.
-
-The database is written once by :func:`write_content` and then opened read-only and immutable, so that it needs no lock,
-no journal and no writable disk. Article numbers are 0-based in order of path; rows are as in every other part of the
-generation. What is shown of a row stands in a file beside it, ``.rows`` (:mod:`kbsearch.shown`).
+"""Reading what a generation knows of its articles.
 
 Use: :class:`Content` from any thread; each thread gets a connection of its own.
 
@@ -16,96 +12,32 @@ import json
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
+from kbsearch.content.tables import CONTACT, ROWS, VIEW, VIEWED, VIEWS
 from kbsearch.errors import IndexCorrupt
-from kbsearch.excerpts import JOINT, excerpt
-from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, iso_day, name_section
-from kbsearch.scope import SCOPES, or_everyone, scope_terms
-from kbsearch.shown import Shown, ShownRows, ShownWriter
+from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, name_section
+from kbsearch.scope import SCOPES, or_everyone
+from kbsearch.shown import ShownRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kbsearch.handles import Entry
 
-__all__ = [
-    "Amended",
-    "Content",
-    "Head",
-    "SourceFile",
-    "StoredPassage",
-    "head_of",
-    "write_content",
-]
-
-CONTACT: Final = "contact"
-"""Facet of the articles that say how to reach a person."""
+__all__ = ["Content", "Head", "head_of"]
 
 _RECENT: Final = 20_000
 _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
-_ROWS: Final = ".rows"
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
 _ARTICLES: Final = "SELECT a.*, s.markdown FROM articles a JOIN sources s ON s.article = a.number"
 _HEADS: Final = "SELECT number, id, path, title, lang, status, updated, translation_of, category, {sizes} FROM articles"
 _SIZED_HEADS: Final = _HEADS.format(sizes="title_tokens, chars, tokens")
 _BARE_HEADS: Final = _HEADS.format(sizes="0, 0, 0")  # of an older format, too
-_SCHEMA: Final = """
-CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE warnings (path TEXT, line INTEGER, code TEXT, message TEXT, fatal INTEGER);
-CREATE TABLE handles (
-    handle TEXT PRIMARY KEY, article TEXT, anchor TEXT, successors TEXT NOT NULL, moved INTEGER NOT NULL,
-    since TEXT NOT NULL, title TEXT NOT NULL, heading TEXT NOT NULL, sketch BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX handles_in_use ON handles (article, anchor, handle) WHERE article IS NOT NULL;
-CREATE TABLE articles (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, sha256 TEXT NOT NULL, title TEXT NOT NULL,
-    lang TEXT NOT NULL, kind TEXT NOT NULL, category TEXT NOT NULL, tags TEXT NOT NULL, aliases TEXT NOT NULL,
-    audience TEXT NOT NULL, product TEXT NOT NULL, version TEXT NOT NULL, status TEXT NOT NULL, valid_from TEXT,
-    valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT, meta TEXT NOT NULL, title_tokens INTEGER,
-    chars INTEGER, tokens INTEGER);
-CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
-CREATE TABLE sections (
-    article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
-    first INTEGER, last INTEGER, markdown TEXT, PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
-CREATE TABLE passages (
-    row INTEGER PRIMARY KEY, article INTEGER, section INTEGER, alias TEXT, vector_key TEXT);
-CREATE INDEX passages_of_article ON passages (article);
-CREATE TABLE unserved (
-    article INTEGER, ordinal INTEGER, section INTEGER, text TEXT, first INTEGER, last INTEGER,
-    PRIMARY KEY (article, ordinal)) WITHOUT ROWID;
-CREATE TABLE facets (field TEXT, value TEXT, article INTEGER, PRIMARY KEY (field, value, article)) WITHOUT ROWID;
-CREATE TABLE removed (article INTEGER PRIMARY KEY);
-CREATE TABLE removed_files (path TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-
-# With a delta, what every query sees under the names of the tables: both, but what the delta takes away. The warnings
-# and the record of handles are all in the delta.
-_VIEWS: Final = """
-CREATE TEMP VIEW files AS
-    SELECT * FROM main.files WHERE path NOT IN (SELECT path FROM delta.removed_files) UNION ALL
-    SELECT * FROM delta.files;
-CREATE TEMP VIEW warnings AS SELECT * FROM delta.warnings;
-CREATE TEMP VIEW handles AS SELECT * FROM delta.handles;
-"""
-_VIEW: Final = """
-CREATE TEMP VIEW {table} AS
-    SELECT * FROM main.{table} WHERE {article} NOT IN (SELECT article FROM delta.removed) UNION ALL
-    SELECT * FROM delta.{table};
-"""
-_VIEWED: Final = ("articles", "sources", "sections", "passages", "unserved", "facets")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file that was read, whether or not it became an article. ``path`` is relative to the articles folder."""
-
-    path: str
-    sha256: str
 
 
 class Head(NamedTuple):
@@ -132,177 +64,6 @@ def head_of(article: Article) -> Head:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPassage:
-    """A row as it was indexed.
-
-    ``alias`` is the other wording of the question that this row stands for; such a row shows its article's first
-    passage and is no passage of the article. ``vector_key`` names the text that was encoded.
-    """
-
-    article: int
-    passage: Passage
-    alias: str
-    vector_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Amended:
-    """What a delta adds to, and what it takes away.
-
-    The numbers of its first article and row, those of the articles that count no more, and the paths of files that are
-    other ones now, or gone.
-    """
-
-    first_article: int = 0
-    first_row: int = 0
-    removed: tuple[int, ...] = ()
-    removed_files: tuple[str, ...] = ()
-
-
-def write_content(
-    file: Path,
-    files: Iterable[SourceFile],
-    articles: Sequence[Article],
-    rows: Iterable[StoredPassage],
-    warnings: Iterable[ArticleWarning],
-    amended: Amended | None = None,
-    cost_of: Callable[[str], int] = len,
-    record: Iterable[Entry] = (),
-) -> None:
-    """Write a new content file. Rows are numbered as they come, from 0 or behind what is amended; articles likewise.
-
-    ``cost_of`` says how many tokens it takes to show a text; see :mod:`kbsearch.views`. ``record`` is that of the whole
-    knowledge base, also beside what is amended.
-
-    Raises
-    ------
-    OSError
-        When the disk does not take it.
-    """
-    try:
-        connection = sqlite3.connect(file, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise OSError(f"{file.name}: {error}") from error
-    try:
-        connection.execute("PRAGMA journal_mode = OFF")  # a file that fails half-way is thrown away whole
-        connection.execute("PRAGMA synchronous = OFF")  # the store syncs it
-        connection.executescript(_SCHEMA)
-        connection.execute("BEGIN")
-        connection.executemany("INSERT INTO files VALUES (?, ?)", ((source.path, source.sha256) for source in files))
-        connection.executemany(
-            "INSERT INTO warnings VALUES (?, ?, ?, ?, ?)",
-            ((w.path, w.line, w.code, w.message, int(w.fatal)) for w in warnings),
-        )
-        connection.executemany("INSERT INTO handles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_entry_values, record))
-        amended = amended or Amended()
-        sizes: list[list[tuple[int, int]]] = []
-        for number, article in enumerate(articles, start=amended.first_article):
-            sizes.append(section_sizes(article, cost_of))
-            _write_article(connection, number, article, cost_of)
-        connection.executemany("INSERT INTO removed VALUES (?)", ((number,) for number in amended.removed))
-        connection.executemany("INSERT INTO removed_files VALUES (?)", ((path,) for path in amended.removed_files))
-        with ShownWriter(file.with_suffix(_ROWS)) as shown:
-            values = _passage_values(rows, articles, amended, sizes, shown)
-            connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", values)
-        connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:  # a full disk, most often
-        raise OSError(f"{file.name}: {error}") from error
-    finally:
-        connection.close()
-
-
-def _entry_values(entry: Entry) -> tuple[object, ...]:
-    article, anchor = entry.address or (None, None)
-    return (
-        entry.handle, article, anchor, _json(entry.successors), int(entry.moved), entry.since, entry.title,
-        entry.heading, entry.sketch,
-    )  # fmt: skip
-
-
-def _passage_values(
-    rows: Iterable[StoredPassage],
-    articles: Sequence[Article],
-    amended: Amended,
-    sizes: Sequence[Sequence[tuple[int, int]]],
-    shown: ShownWriter,
-) -> Iterator[tuple[object, ...]]:
-    """What the database knows of each row; what is shown of it is written down besides."""
-    for number, row in enumerate(rows, start=amended.first_row):
-        passage, article = row.passage, amended.first_article + row.article
-        section = articles[row.article].sections[passage.section]
-        size, headings = sizes[row.article][passage.section], _json(section.headings)
-        shown.add(Shown(article, passage.lines, size, section.anchor, headings, passage.text))
-        yield number, article, passage.section, row.alias, row.vector_key
-
-
-def _write_article(
-    connection: sqlite3.Connection,
-    number: int,
-    article: Article,
-    cost_of: Callable[[str], int],
-) -> None:
-    shown = article.markdown.strip("\n")
-    connection.execute(
-        f"INSERT INTO articles VALUES ({', '.join('?' * 23)})",  # noqa: S608 - only question marks
-        (
-            number, article.id, article.path, article.sha256, article.title, article.lang, article.kind,
-            article.category, _json(article.tags), _json(article.aliases),
-            *(_json(getattr(article, field)) for field in SCOPES), article.status,
-            *map(iso_day, (article.valid_from, article.valid_until, article.updated, article.review_by)),
-            article.translation_of, _json(article.meta), cost_of(article.title),
-            len(shown), cost_of(shown),
-        ),
-    )  # fmt: skip
-    connection.execute("INSERT INTO sources VALUES (?, ?)", (number, _copy(article.markdown)))
-    connection.executemany(
-        "INSERT INTO sections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (number, i, s.anchor, s.heading, _json(s.headings), s.level, s.kind, *s.lines, _copy(s.markdown))
-            for i, s in enumerate(article.sections)
-        ),
-    )
-    if article.status != "published":
-        connection.executemany(
-            "INSERT INTO unserved VALUES (?, ?, ?, ?, ?, ?)",
-            ((number, i, p.section, p.text, *p.lines) for i, p in enumerate(article.passages)),
-        )
-    facets = {("lang", article.lang), ("kind", article.kind)}
-    facets |= {("tag", tag) for tag in article.tags}
-    facets |= {("category", category) for category in _category_path(article.category)}
-    facets |= set(scope_terms(article))
-    if str(article.meta.get("contact", "")).lower() in {"true", "yes"}:
-        facets.add((CONTACT, article.lang))
-    connection.executemany(
-        "INSERT INTO facets VALUES (?, ?, ?)", ((field, value, number) for field, value in sorted(facets))
-    )
-
-
-def section_sizes(article: Article, cost_of: Callable[[str], int]) -> list[tuple[int, int]]:
-    """Characters and tokens of what opening each section shows: itself and what stands below it."""
-    sections = article.sections
-    tokens = [cost_of(section.markdown) for section in sections]
-    shown = [excerpt(sections, place).places for place in range(len(sections))]
-    return [
-        (
-            sum(len(sections[place].markdown) for place in places) + len(JOINT) * (len(places) - 1),
-            sum(tokens[place] for place in places),
-        )
-        for places in shown
-    ]
-
-
-def _copy(text: str) -> str:
-    """Another object: sqlite3 leaves the UTF-8 form in the one that it is given, for as long as that lives."""
-    return text[:-1] + text[-1:]
-
-
-def _category_path(category: str) -> tuple[str, ...]:
-    """A category with everything above it: ``a/b/c`` → ``a``, ``a/b``, ``a/b/c``; nothing for ``""``."""
-    parts = category.split("/") if category else []
-    return tuple("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-
-
 class Content:
     """An open content file, and what a delta changes of it; immutable, shared between threads.
 
@@ -315,7 +76,7 @@ class Content:
     def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None, delta: Path | None = None) -> None:
         self._file = file
         self._delta = None if delta is None else _uri(delta)
-        self._row_files = [part.with_suffix(_ROWS) for part in (file, delta) if part is not None]
+        self._row_files = [part.with_suffix(ROWS) for part in (file, delta) if part is not None]
         self._check_present = check_present
         self._uri = _uri(file)
         self._local = threading.local()
@@ -582,8 +343,8 @@ class Content:
             connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False)
             if self._delta is not None:
                 connection.execute("ATTACH ? AS delta", (self._delta,))
-                views = [_VIEW.format(table=t, article="number" if t == "articles" else "article") for t in _VIEWED]
-                connection.executescript(_VIEWS + "".join(views))
+                views = [VIEW.format(table=t, article="number" if t == "articles" else "article") for t in VIEWED]
+                connection.executescript(VIEWS + "".join(views))
             connection.execute(f"PRAGMA mmap_size = {_MAPPED}")  # pages are read where they lie, not one call for each
             self._local.connection = connection
         return connection
@@ -608,10 +369,6 @@ def _headings(stored: str) -> tuple[str, ...]:
 def _is_text(value: str) -> bool:
     """False with half of a surrogate pair, which no file holds and SQLite does not take."""
     return not any("\ud800" <= char <= "\udfff" for char in value)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _date(value: object) -> dt.date | None:
