@@ -56,15 +56,15 @@ def let_go(mapped: NDArray[Any]) -> None:
         held.madvise(mmap.MADV_DONTNEED)
 
 
-def soundly(folder: Path, wanted: str, function: Callable[..., Value], *given: Any) -> Value:
+def soundly(place: Path, wanted: str, function: Callable[..., Value], *given: Any) -> Value:
     """What a function of the compiled part gives, or one of its structures.
 
     Raises
     ------
     IndexCorrupt
-        When it finds a column damaged; names the folder and what is ``wanted`` of it.
+        When it finds a column damaged; names the folder or file and what is ``wanted`` of it.
     """
     try:
         return function(*given)
     except Damaged as error:
-        raise IndexCorrupt(folder, wanted, str(error)) from error
+        raise IndexCorrupt(place, wanted, str(error)) from error

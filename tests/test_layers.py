@@ -26,12 +26,12 @@ FLOORS = {
     2: [
         "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
         "labels", "laps", "lineage", "markdown", "measures", "overviews", "rank", "results", "sources", "text", "trees",
-        "turns", "twins", "units", "vector", "vocabulary",
+        "turns", "twins", "units", "vocabulary",
     ],
     3: [
         "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes",
-        "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "walkthrough",
-        "wording",
+        "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "vector",
+        "walkthrough", "wording",
     ],
     4: ["confidence", "parts", "pooling", "query", "quotable", "ranker", "rows", "snippet", "versions"],
     5: ["evaluate", "learned", "snapshot", "wordlist"],

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from kbsearch.columns import soundly
 from kbsearch.errors import IndexCorrupt
 from kbsearch.native import dots
-from kbsearch.structures import Damaged
 from kbsearch.vector.compiled import Allowed, Dense, Script, near
 from kbsearch.vector.files import cosine_statistics, map_vectors, write_vectors
 
@@ -252,12 +252,8 @@ class VectorIndex:
         A question that is ``japanese``, or that is not, is looked for less thoroughly in the part of the other script.
         """
         where = self._remaining if where is None else where
-        try:
-            other, own = near(
-                self._dense, query, k, None if where is None else where.parts, -1 if japanese is None else int(japanese)
-            )
-        except Damaged as error:
-            raise IndexCorrupt(self._folder, "codes and links that lead to rows", str(error)) from error
+        given = query, k, None if where is None else where.parts, -1 if japanese is None else int(japanese)
+        other, own = soundly(self._folder, "codes and links that lead to rows", near, self._dense, *given)
         if self._delta is None:
             return other, own
         size, added = len(self.vectors), None if where is None else where.added

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kbsearch.columns import soundly
 from kbsearch.errors import IndexCorrupt
-from kbsearch.structures import Damaged
 from kbsearch.vector.compiled import Codes
 from kbsearch.vector.files import blocks_of, map_matrix
 
@@ -68,7 +68,4 @@ def open_codes(folder: Path, size: int, dimension: int) -> Codes:
     shapes = codes.shape, errors.shape, frame.shape
     if shapes != ((size, dimension), (size, 1), (2, dimension)):
         raise IndexCorrupt(folder, f"codes of {size} rows of {dimension} numbers", f"shapes {shapes}")
-    try:
-        return Codes(codes, errors[:, 0], frame[0], frame[1])
-    except Damaged as error:
-        raise IndexCorrupt(folder, "codes and their errors", str(error)) from error
+    return soundly(folder, "codes and their errors", Codes, codes, errors[:, 0], frame[0], frame[1])

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import faiss
 import numpy as np
 
+from kbsearch.columns import soundly
 from kbsearch.errors import IndexCorrupt
-from kbsearch.structures import Damaged
 from kbsearch.vector.compiled import Links, walk
 from kbsearch.vector.files import blocks_of
 from kbsearch.vector.recall import AT, Neighbours, least_reach, spread_sample
@@ -83,10 +83,8 @@ def open_graph(file: Path, size: int, dimension: int) -> Links:
     made = graph.hnsw
     span = _held(codes.sq.trained)[dimension:]  # behind the least value of each dimension
     arrays = _held(codes.codes), span, _held(made.neighbors), _held(made.offsets)
-    try:
-        links = Links(*arrays, made.cum_nneighbor_per_level.at(1), made.entry_point, made.max_level)
-    except Damaged as error:
-        raise IndexCorrupt(file, "a code for each node", str(error)) from error
+    beginning = made.cum_nneighbor_per_level.at(1), made.entry_point, made.max_level
+    links = soundly(file, "a code for each node", Links, *arrays, *beginning)
     links.owner = graph
     return links
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from kbsearch.columns import soundly
 from kbsearch.errors import IndexCorrupt
-from kbsearch.structures import Damaged
 from kbsearch.vector.compiled import Dense, Nibbles, Script, near
 from kbsearch.vector.files import blocks_of, map_matrix
 from kbsearch.vector.recall import AT, Neighbours, least_reach, spread_sample
@@ -80,7 +80,4 @@ def open_scan(folder: Path, size: int, dimension: int) -> Nibbles:
     if (codes.shape, steps.shape) != ((size, (dimension + 1) // 2), (1, dimension)):
         shapes = f"shapes {codes.shape}, {steps.shape}"
         raise IndexCorrupt(folder, f"codes of {size} rows of {dimension} numbers", shapes)
-    try:
-        return Nibbles(codes, np.ascontiguousarray(steps[0]))
-    except Damaged as error:
-        raise IndexCorrupt(folder, "codes of four bits", str(error)) from error
+    return soundly(folder, "codes of four bits", Nibbles, codes, np.ascontiguousarray(steps[0]))
