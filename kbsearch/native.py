@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ from kbsearch.structures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from ctypes import Array
 
     from numpy.typing import NDArray
@@ -150,7 +150,16 @@ def usable_cores() -> int:
 def crowd(is_crowded: bool) -> None:  # noqa: FBT001 - what is told, not how
     """Say whether more than one question is under way: then none has a second core for itself."""
     with suppress(NativeMissing):  # no question comes as far as to need a core
-        _library().kb_crowd(is_crowded)
+        _crowd()(is_crowded)
+
+
+@cache
+def _crowd() -> Callable[[bool], None]:
+    """A call that keeps the interpreter's lock: it is one store, and getting the lock back may take milliseconds."""
+    library = _library()
+    told = ctypes.PyDLL(library._name, handle=library._handle).kb_crowd  # noqa: SLF001 - there is no other way
+    told.argtypes, told.restype = (ctypes.c_int32,), None
+    return cast("Callable[[bool], None]", told)
 
 
 def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -564,8 +573,7 @@ def _library() -> ctypes.CDLL:
     )  # fmt: skip
     library.kb_frequencies.argtypes = (postings, Address, Long, Address)
     library.kb_begin_proposal.argtypes = (ctypes.POINTER(Proposal),)
-    library.kb_begin_proposal.restype = library.kb_drop_proposal.restype = library.kb_crowd.restype = None
-    library.kb_crowd.argtypes = (ctypes.c_int32,)
+    library.kb_begin_proposal.restype = library.kb_drop_proposal.restype = None
     library.kb_drop_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_end_proposal.argtypes = (ctypes.POINTER(Proposal),)
     library.kb_quote_articles.argtypes = (

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kbsearch import turns as turns_module
 from kbsearch.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize("places", [1, 2, 3])
@@ -130,25 +135,121 @@ def test_an_error_inside_gives_the_place_back() -> None:
         pass
 
 
-def test_who_is_interrupted_while_waiting_leaves_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns(1)
+@pytest.mark.parametrize("is_handed_over", [False, True])
+def test_who_is_interrupted_while_waiting_leaves_the_row(
+    monkeypatch: pytest.MonkeyPatch, *, is_handed_over: bool
+) -> None:
+    """Also where it was given a place at that moment."""
+    turns, ended = Turns(1), list[type[BaseException]]()
+    monkeypatch.setattr("kbsearch.turns.PATIENCE", 0.0)
 
     class Interrupted:
-        """A lock whose second acquire is interrupted, as by Ctrl-C."""
-
-        def __init__(self) -> None:
-            self.times = 0
+        """A lock whose acquire is interrupted, as by Ctrl-C."""
 
         def acquire(self) -> None:
-            self.times += 1
-            if self.times > 1:
-                raise KeyboardInterrupt
+            if is_handed_over:
+                turns._inside.clear()  # as the thread that was inside does
+                turns._hand_over()
+            raise KeyboardInterrupt
 
-    with turns:
-        monkeypatch.setattr("kbsearch.turns.threading.Lock", Interrupted)
-        with pytest.raises(KeyboardInterrupt), turns:
+        def release(self) -> None:
             pass
-        monkeypatch.undo()
-        assert not turns._waiting
+
+    def asleep(thread: int) -> turns_module._Waiting:
+        waiting = real(thread)
+        waiting.asleep = Interrupted()  # type: ignore[assignment]
+        return waiting
+
+    def wait() -> None:
+        try:
+            with turns:
+                pass
+        except BaseException as error:  # noqa: BLE001 - what it was
+            ended.append(type(error))
+
+    real = turns_module._Waiting
+    monkeypatch.setattr("kbsearch.turns._Waiting", asleep)
+    with turns:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join()
+    assert ended == [KeyboardInterrupt]
+    assert not turns._waiting
+    assert not turns._inside
     with turns:
         pass
+
+
+def test_who_was_interrupted_on_the_way_out_finds_its_place_again() -> None:
+    turns, others = Turns(1), list[str]()
+
+    def work() -> None:
+        with turns:
+            others.append("inside")
+
+    turns.__enter__()  # and never leaves
+    with turns:
+        pass
+    other = threading.Thread(target=work)
+    other.start()
+    other.join(10)
+    assert others == ["inside"]
+
+
+def test_an_error_of_who_is_told_costs_no_place() -> None:
+    def refuse(_: bool) -> None:  # noqa: FBT001 - as it is called
+        raise ValueError("満席")
+
+    def work() -> None:
+        with pytest.raises(ValueError, match="満席"):
+            turns.__enter__()
+
+    turns = Turns(1, refuse)
+    for _ in range(2):
+        with turns:
+            entering = threading.Thread(target=work)
+            entering.start()
+            entering.join(10)
+            assert not entering.is_alive()
+            assert not turns._waiting
+            turns._is_crowded = False
+
+
+def test_nobody_sleeps_beside_a_free_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two places are given up while the first in the row is slow to wake, and it is handed one of them."""
+    turns, inside, go = Turns(2), list[int](), threading.Event()
+    monkeypatch.setattr("kbsearch.turns._Waiting.wake", lambda self: setattr(self, "woken", True))
+
+    def work(number: int) -> None:
+        with turns:
+            inside.append(number)
+            go.wait(10)
+
+    turns._inside.update((1, 2))  # threads of no such number
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for number, thread in enumerate(threads, start=1):
+        thread.start()
+        while len(turns._waiting) < number:
+            time.sleep(0.001)
+    first, second = turns._waiting
+    turns._inside.discard(1)
+    turns._settle()  # the first is told, and gets no core
+    monkeypatch.setattr("kbsearch.turns.PATIENCE", 0.0)
+    turns._inside.discard(2)
+    turns._hand_over()
+    turns._settle()
+    assert (first.has_place, first.woken, second.woken) == (True, True, True)
+    for one in (first, second):
+        one.asleep.release()
+    until(lambda: sorted(inside) == [0, 1])
+    go.set()
+    for thread in threads:
+        thread.join()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

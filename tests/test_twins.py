@@ -45,6 +45,18 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
     return mine
 
 
+def fill(turns: Turns) -> None:
+    """As if so many threads were inside as there is room for: no thread has such a number."""
+    turns._inside.update(range(usable_cores()))
+
+
+def empty(turns: Turns) -> None:
+    """They leave."""
+    with turns._lock:
+        turns._inside.clear()
+        turns._settle()
+
+
 def shown(result: Any) -> dict[str, Any]:
     """What does not depend on the clock."""
     found: dict[str, Any] = result.to_dict()
@@ -181,13 +193,11 @@ def test_the_threads_of_the_application_stay_free(kb: KnowledgeBase, turns: Turn
     """A hundred questions that wait for their turn take none of those that ``asyncio.to_thread`` has."""
 
     async def main() -> None:
-        for _ in range(usable_cores()):
-            turns.__enter__()
+        fill(turns)
         answers = [asyncio.create_task(kb.asearch("返品")) for _ in range(100)]
         assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), LONG) == "free"
         assert not any(answer.done() for answer in answers)
-        for _ in range(usable_cores()):
-            turns.__exit__(None, None, None)
+        empty(turns)
         assert all(result.hits for result in await asyncio.gather(*answers))
 
     asyncio.run(main())
@@ -256,10 +266,10 @@ def test_what_is_cancelled_on_its_way_gives_its_turn_back(
             task.cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(error, asyncio.CancelledError) for error in found)  # at once, not when it is through
-        assert turns._free == 0
+        assert len(turns._inside) == usable_cores()
         may_go_on.set()
         assert (await asyncio.wait_for(kb.asearch("送料"), LONG)).query == "送料"
-        await until(lambda: turns._free == usable_cores())
+        await until(lambda: not turns._inside)
 
     asyncio.run(main())
 
@@ -288,13 +298,11 @@ def test_a_cancelled_build_goes_on_and_publishes(articles: Path, index: Path, kb
 
 def test_a_time_limit_ends_the_waiting(kb: KnowledgeBase, turns: Turns) -> None:
     async def main() -> None:
-        for _ in range(usable_cores()):
-            turns.__enter__()
+        fill(turns)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await kb.asearch("返品")
-        for _ in range(usable_cores()):
-            turns.__exit__(None, None, None)
+        empty(turns)
         assert (await kb.asearch("返品")).hits
 
     asyncio.run(main())
