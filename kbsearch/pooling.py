@@ -63,18 +63,23 @@ class ByWords:
     ) -> None:
         self._lexical, self._pool, self._mode = snapshot.lexical, pool, mode
         self._admitted = partial(snapshot.admitted_rows, where, _excluded(snapshot, day, without))
-        self.rows: Callable[[], RowArray] = lambda: _NO_ROWS
+        self.rows: Callable[[], RowArray] = _not_begun
 
     def begin(self, asked: Sequence[structures.Asked]) -> None:
         """Look for the rows of all wordings of a question."""
         streams: list[Stream] = [stream for stream in STREAMS if self._mode not in {"dense", *STREAMS} - {stream}]
         if not streams:
+            self.rows = lambda: _NO_ROWS
             return
         given = asked, streams, self._pool, self._admitted()
         if self._mode in WORDS_ONLY:  # nothing else to do meanwhile
             self.rows = partial(self._lexical.propose, *given)
         else:
             self.rows = self._lexical.propose_later(*given)
+
+
+def _not_begun() -> RowArray:
+    raise AssertionError("the words of a question are looked for once it is prepared")
 
 
 def _excluded(snapshot: Snapshot, day: dt.date | None, without: tuple[int, ...]) -> tuple[int, ...]:

@@ -50,7 +50,6 @@ _COLUMNS: Final = {
     "ids": np.uint32, "starts": np.uint16, "lengths": np.uint8, "texts": np.uint32, "rows": np.uint32,
     "parts": np.uint32, "totals": np.int64,
 }  # fmt: skip
-_BODY: Final = 7  # place in the record of a row
 _FARTHEST: Final = np.iinfo(np.uint16).max  # what begins further on is counted, and never shown
 _LONGEST: Final = np.iinfo(np.uint8).max
 _LOW: Final = 0xFFFFFFFF
@@ -276,15 +275,6 @@ class TokenIndex:
         places: list[Located] = found.tolist()
         starts = [0, *ends.tolist()]
         return [places[start:end] for start, end in pairwise(starts)]
-
-    def shown(self, rows: RowArray) -> list[int]:
-        """The number of the text that each row shows: within an article, equal numbers are equal texts."""
-        own = rows if self._delta is None else rows[rows < self._base_rows]
-        bodies: list[int] = self._columns["rows"][own * structures.ROW + _BODY].tolist()
-        if self._delta is None or len(own) == len(rows):
-            return bodies
-        of_base, of_delta = iter(bodies), iter(self._delta.added.shown(rows[rows >= self._base_rows] - self._base_rows))
-        return [next(of_base if row < self._base_rows else of_delta) for row in rows.tolist()]
 
     def counts(self, row: int, stream: str) -> dict[int, int]:
         """How often a row holds each term of a stream, weights included, by :func:`term_id`."""

@@ -27,7 +27,7 @@ def nearest(
 
 
 def by(
-    derived: Derived,
+    derived: Derived | None,
     reach: int,
     rows: RowArray,
     allowed: np.ndarray | None,

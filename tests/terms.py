@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kbsearch import rows
-    from kbsearch.model import Article, Weights
+    from kbsearch.model import Article, RowArray, Weights
 
-__all__ = ["NOTHING", "Row", "Span", "Text", "ask", "opened", "parts_of", "write"]
+__all__ = ["NOTHING", "Row", "Span", "Text", "ask", "bodies", "opened", "parts_of", "write"]
 
 Span = tuple[int, int]
 
@@ -127,3 +127,13 @@ def ask(
         np.array(ids, np.uint32), np.fromiter(chain(words.values(), grams.values()), np.float32, len(ids)),
         np.array(boost, np.float32), np.array(flags, np.uint8), index.mean_lengths, BM25_K1, BM25_B,
     )  # fmt: skip
+
+
+def bodies(index: TokenIndex, rows: Sequence[int] | RowArray) -> list[int]:
+    """Number of the text that each row shows, by the record of the row; those of a delta have numbers of their own."""
+    found = []
+    for row in np.asarray(rows).tolist():
+        delta = index._delta
+        part, own = (index, row) if delta is None or row < index._base_rows else (delta.added, row - index._base_rows)
+        found.append(int(part._columns["rows"][structures.ROW * own + structures.ROW - 1]))
+    return found

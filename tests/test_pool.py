@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import Question, article_features, background, head_features, own_language_first
-from terms import ask
+from terms import ask, bodies
 
 from kbsearch import native, structures
 from kbsearch.confidence import HEAD_NAMES
@@ -262,13 +262,13 @@ def test_the_best_rows_of_an_article_are_shown_each_with_another_text(
     assert best.tolist() == np.concatenate([np.empty(0, int), *np.split(best, ends)]).tolist()
     compared = fused if own is None else own
     assert of_best == compared[best].tolist()
-    bodies = [tokens.shown(np.arange(tokens_of)) for tokens, tokens_of in zip(shelf.tokens, rows, strict=False)]
+    texts = [bodies(tokens, range(n_rows)) for tokens, n_rows in zip(shelf.tokens, rows, strict=False)]
     for place, shown in zip(places.tolist(), np.split(best, ends)[:-1], strict=True):
         expected: dict[int, int] = {}
         inside = range(begins[place], begins[place + 1])
         for at in sorted(inside, key=compared.__getitem__, reverse=True)[:6]:
             row = int(found[at])
-            expected.setdefault(bodies[0][row] if row < rows[0] else bodies[1][row - rows[0]], at)
+            expected.setdefault(texts[0][row] if row < rows[0] else texts[1][row - rows[0]], at)
         assert shown.tolist() == list(expected.values())[:most]
 
 
@@ -278,5 +278,7 @@ def test_the_text_of_a_row_that_is_none_is_damage(row: int) -> None:
     pooled = structures.Pooled(np.array([row]), (none, none, none), (1.0, 1.0))
     with pytest.raises(structures.Damaged):
         native.best_rows(shelf.corpus, pooled, None, np.array([0, 1]), np.array([0]), 3)
+    with pytest.raises(structures.Damaged):
+        native.best_rows(shelf.corpus, pooled, None, np.array([0, 2]), np.array([0]), 3)  # there is one row
     with pytest.raises(AssertionError, match="places of 1 articles"):
         native.best_rows(shelf.corpus, pooled, None, np.array([0, 1]), np.array([1]), 3)

@@ -176,6 +176,13 @@ def test_what_is_begun_ahead_gives_the_same_candidates(kb: KnowledgeBase, mode: 
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+def test_words_that_nobody_has_begun_to_look_for_are_no_empty_answer(kb: KnowledgeBase) -> None:
+    with pytest.raises(AssertionError, match="once it is prepared"):
+        candidates(
+            kb.snapshot, kb.prepare("返品"), Filter(), POOL, by_words=ByWords(kb.snapshot, Filter(), "hybrid", POOL)
+        )
+
+
 @pytest.mark.parametrize("ask", ["search", "ranking"])
 def test_words_are_looked_for_while_the_question_is_encoded(
     kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch, ask: str

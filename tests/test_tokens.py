@@ -26,7 +26,7 @@ from damage import column_of, tell_outcomes
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
-from terms import Row, Text, ask, opened, write
+from terms import Row, Text, ask, bodies, opened, write
 
 from kbsearch import tokens as tokens_module
 from kbsearch.bm25 import STREAMS, quantised_length, term_id
@@ -284,12 +284,12 @@ def test_a_text_that_many_rows_show_is_kept_once(tmp_path: Path) -> None:
     write(tmp_path / "often", [row] * 50)
     sizes = [(tmp_path / name / "ids.npy").stat().st_size for name in ("once", "often")]
     assert sizes[0] == sizes[1]
-    assert len(set(TokenIndex(tmp_path / "often", 50).shown(np.arange(50)))) == 1
+    assert len(set(bodies(TokenIndex(tmp_path / "often", 50), range(50)))) == 1
 
 
 def test_rows_of_different_texts_show_different_ones() -> None:
     index = opened([Row(Text.of("返品")), Row(Text.of("送料")), Row(Text.of("返品"), Text.of("送料"))])
-    shown = index.shown(np.arange(3))
+    shown = bodies(index, range(3))
     assert shown[0] == shown[2] != shown[1]
 
 
@@ -299,7 +299,7 @@ def test_a_text_that_comes_again_after_many_others_is_the_same_text(tmp_path: Pa
     joined = write(tmp_path / "tokens", [*long, *long])
     index = TokenIndex(tmp_path / "tokens", 120)
     assert joined[:60] == joined[60:]
-    assert index.shown(np.arange(60)) == index.shown(np.arange(60, 120))
+    assert bodies(index, range(60)) == bodies(index, range(60, 120))
     assert index.counts(7, "words") == index.counts(67, "words") == {term_id("words", "t7"): 100}
 
 
@@ -625,7 +625,7 @@ def _read(folder: Path) -> str:
         said.append(index.matches(terms, rows))
     for row in range(len(SHELF)):
         said.append([sorted(index.counts(row, stream).items()) for stream in STREAMS])
-    said.append(index.shown(rows))
+    said.append(bodies(index, rows))
     return repr(said)
 
 

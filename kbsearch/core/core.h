@@ -2,7 +2,7 @@
  * which passages are near, and what of each is shown.
  *
  * Plain C without Python's headers, called through kbsearch/native.py, which says what the arrays are. Every function
- * takes pointers to arrays of stated sizes and works on no global state but the one helper of beside.c, so any number of
+ * takes pointers to arrays of stated sizes and works on no global state but what beside.c has, so any number of
  * threads may be inside at once; ctypes lets go of the interpreter's lock meanwhile. Files may be damaged: whatever was
  * read from one is checked before it is followed, and a function answers KB_CORRUPT instead of reading elsewhere.
  *

@@ -141,28 +141,43 @@ static int64_t search(void *given) {
     }
 }
 
-/* Looks through two scans beside the thread that began them, from the other end. */
+/* Scans that two threads look through. */
+typedef struct {
+    kb_scan scans[2];
+    int n;
+} kb_scans;
+
+/* Helps with some scans, beginning with the last one; who began them does with the first. */
 static int64_t assist(void *given) {
-    kb_scan *scans = given;
-    int64_t failed = kb_look(scans + 1, 1), failed_too = kb_look(scans, 1);
-    return failed ? failed : failed_too;
+    kb_scans *all = given;
+    int64_t failed = 0;
+    for (int s = all->n - 1; s >= 0 && !failed; s--) failed = kb_look(all->scans + s, 1);
+    return failed;
 }
 
-/* Looks through the 4-bit codes of both scripts, on both cores where the other one is free or gets free meanwhile: it may
- * be busy with the words of the question. tasks: the one that is wanted first, and the other. */
-static void look_at_both(kb_task *tasks[2], kb_scan scans[2]) {
+/* Looks through the 4-bit codes of the scripts that have some, on both cores where the other one is free or gets free
+ * meanwhile: it may be busy with the words of the question. What is found depends on nobody's pace.
+ * tasks: the one that is wanted first, and the other. */
+static void look_at_codes(kb_task *tasks[2], kb_scans *all) {
+    int64_t numbers = 0, failed = 0;
+    kb_task *looked[2];
+    all->n = 0;
     for (int s = 0; s < 2; s++) {
         int64_t count = tasks[s]->allowed.count, limit = (tasks[s]->k < count ? tasks[s]->k : count) + TIE_MARGIN;
         int64_t wanted = tasks[s]->k > 0 ? wanted_by_codes(tasks[s], limit < count ? limit : count) : 0;
-        if (!wanted) return;
-        scans[s] = scan_for(tasks[s], wanted);
+        if (!wanted) continue;
+        numbers += tasks[s]->script->n * tasks[s]->dense->width;
+        looked[all->n] = tasks[s];
+        all->scans[all->n++] = scan_for(tasks[s], wanted);
     }
-    kb_job beside = {.work = assist, .given = scans};
+    if (numbers < WORTH_HELP) return; /* each is looked through when its turn comes */
+    kb_job beside = {.work = assist, .given = all};
     kb_begin(&beside);
-    int64_t failed = kb_look(scans, 0), failed_too = kb_look(scans + 1, 0), failed_beside = kb_end(&beside);
-    for (int s = 0; s < 2; s++) {
-        tasks[s]->scan = scans + s;
-        tasks[s]->failed = failed ? failed : failed_too ? failed_too : failed_beside;
+    for (int s = 0; s < all->n && !failed; s++) failed = kb_look(all->scans + s, 0);
+    int64_t failed_beside = kb_end(&beside);
+    for (int s = 0; s < all->n; s++) {
+        looked[s]->scan = all->scans + s;
+        looked[s]->failed = failed ? failed : failed_beside;
     }
 }
 
@@ -172,7 +187,7 @@ static void look_at_both(kb_task *tasks[2], kb_scan scans[2]) {
 int64_t kb_near(const kb_dense *dense, const float *vector, int64_t k, const kb_allowed *allowed, int64_t own,
                 int64_t *rows, float *scores, int64_t *found) {
     kb_task tasks[2];
-    kb_scan scans[2];
+    kb_scans scans;
     for (int s = 0; s < 2; s++) {
         const kb_script *script = dense->scripts + s;
         tasks[s] = (kb_task){
@@ -183,7 +198,7 @@ int64_t kb_near(const kb_dense *dense, const float *vector, int64_t k, const kb_
     }
     kb_task *first = tasks + (own < 0 ? 0 : own), *second = tasks + (first == tasks);
     int is_long = second->script->n * dense->width >= WORTH_HELP;
-    if (is_long) look_at_both((kb_task *[]){first, second}, scans);
+    look_at_codes((kb_task *[]){first, second}, &scans);
     kb_job other = {.work = search, .given = second};
     if (is_long) kb_begin(&other);
     found[first - tasks] = search(first);

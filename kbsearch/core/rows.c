@@ -62,6 +62,8 @@ int64_t kb_best_rows(const kb_corpus *corpus, const kb_pooled *pool, const float
     for (int64_t article = 0; article < k; article++) {
         int64_t from = begins[places[article]], n = begins[places[article] + 1] - from, first = count;
         uint32_t shown[LOOKED_AT];
+        failed = from < 0 || n < 0 || from + n > pool->n ? KB_CORRUPT : 0;
+        if (failed) goto end;
         for (int64_t i = 0; i < n; i++) keys[i] = kb_key(all[from + i], (uint32_t)i);
         kb_sort(keys, n, keys + n);
         for (int64_t i = 0; i < n && i < LOOKED_AT && count - first < most; i++) {

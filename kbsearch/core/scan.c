@@ -191,8 +191,8 @@ KB_HIDDEN int64_t kb_look(kb_scan *scan, int who) {
     return 0;
 }
 
-/* The wanted rows, or all where there are fewer: those with the greatest sums, of equals the first, whoever has looked at
- * which. Answers how many, or what went wrong. */
+/* The wanted rows and not one more, or all where there are fewer: those with the greatest sums, of equals the first. So
+ * it does not matter who has looked at which. Answers how many, or what went wrong. */
 static int64_t choose(kb_scan *scan, int64_t *rows) {
     int64_t n = 0, most = scan->likely[0].n + scan->likely[1].n;
     uint64_t *keys = malloc((size_t)(most + 1) * 2 * sizeof *keys);
