@@ -79,7 +79,7 @@ def _latency(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     first = min(result["corpus"]["passages"] for result in results)
     axes.set_xlim(first / 1.3, last * (1.15 if first < last else 1.3))
     _label_ends(axes, ends)
-    _plain_ticks(axes, [result["corpus"]["passages"] for result in results])
+    _plain_ticks(axes, results)
     axes.set_title("A question, its vector given; dashed: one leg of a search only")
     return _save(figure, folder / "speed-latency.png")
 
@@ -109,7 +109,7 @@ def _stages(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
         axes.set_axis_off()
         return _save(figure, folder / "speed-stages.png")
     names = list(dict.fromkeys(stage for result in found for stage in result["own"]["encoded"]["stages"]))
-    labels = [f"{result['corpus']['passages']:,}" for result in found]
+    labels = _labels(found)
     bottoms = [0.0] * len(found)
     for stage, colour in zip(names, _STAGES * 2, strict=False):
         heights = [result["own"]["encoded"]["stages"].get(stage, {}).get("p50", 0.0) for result in found]
@@ -135,16 +135,12 @@ def _whole(result: Mapping[str, Any]) -> float:
 
 
 def _recall(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
-    """How much of the exact neighbours the dense part finds, and what a question costs, at the largest size."""
+    """Exact neighbours that the dense part finds, and what a question costs, of the result with the most systems."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5.4))
-    result = results[-1]
-    points = []
-    for name in _names([result]):
-        recall = result["systems"][name].get("recall")
-        if recall:
-            points.append((_way(result, name)["p50"], recall["recall@100"], name))
+    result = max(results, key=lambda one: (len(_recalls(one)), one["corpus"]["passages"]))
+    points = _recalls(result)
     lowest = min((recall for _, recall, _ in points), default=1.0)
     height = max(1 - lowest, 0.004)
     axes.set(xscale="log", xlabel="milliseconds a question (the whole search), median", ylabel="recall@100, dense part")
@@ -157,6 +153,12 @@ def _recall(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     _label_points(figure, axes, sorted(points))
     axes.set_title(f"Neighbours found, {result['corpus']['passages']:,} passages")
     return _save(figure, folder / "speed-recall.png")
+
+
+def _recalls(result: Mapping[str, Any]) -> list[tuple[float, float, str]]:
+    """Milliseconds, recall and name of each system that was asked for neighbours."""
+    found = {name: result["systems"][name].get("recall") for name in _names([result])}
+    return [(_way(result, name)["p50"], recall["recall@100"], name) for name, recall in found.items() if recall]
 
 
 def _label_points(figure: Any, axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
@@ -194,11 +196,22 @@ def _way(result: Mapping[str, Any], name: str) -> dict[str, float]:
     return way
 
 
-def _plain_ticks(axes: Any, sizes: Sequence[int]) -> None:
+def _labels(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sizes, and where not all were measured on one machine, on which."""
+    machines = [result["machine"]["cpu"] for result in results]
+    several = len(set(machines)) > 1
+    return [
+        f"{result['corpus']['passages']:,}" + (f"\n{machine}" if several else "")
+        for result, machine in zip(results, machines, strict=True)
+    ]
+
+
+def _plain_ticks(axes: Any, results: Sequence[Mapping[str, Any]]) -> None:
     """Sizes and milliseconds as one reads them, not as powers."""
     from matplotlib.ticker import NullLocator
 
-    axes.set_xticks(sorted(set(sizes)), [f"{size:,}" for size in sorted(set(sizes))])
+    labels = dict(zip([result["corpus"]["passages"] for result in results], _labels(results), strict=True))
+    axes.set_xticks(sorted(labels), [labels[size] for size in sorted(labels)])
     axes.xaxis.set_minor_locator(NullLocator())
     _plain_values(axes.yaxis)
 
