@@ -58,7 +58,7 @@ def _latency(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 6.2))
-    ends: list[tuple[float, str]] = []
+    ends: dict[int, list[tuple[float, str]]] = {}  # by the largest size of each system
     for name in _names(results):
         points = [(result["corpus"]["passages"], _way(result, name)["p50"]) for result in results if _way(result, name)]
         sizes, times = zip(*points, strict=True)
@@ -67,34 +67,31 @@ def _latency(results: Sequence[Mapping[str, Any]], folder: Path) -> Path:
             linewidth=3 if name == _OURS else 1.8, linestyle="--" if name in _RAW else "-",
             zorder=3 if name == _OURS else 2,
         )  # fmt: skip
-        if sizes[-1] == max(result["corpus"]["passages"] for result in results):
-            ends.append((times[-1], name))
-        else:
-            axes.annotate(
-                name, (sizes[-1], times[-1]), xytext=(10, 14), textcoords="offset points", fontsize=10.5,
-                color=_COLOURS.get(name), bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
-            )  # fmt: skip
+        ends.setdefault(sizes[-1], []).append((times[-1], name))
     axes.set(xscale="log", yscale="log", xlabel="passages", ylabel="milliseconds a question, median")
     last = max(result["corpus"]["passages"] for result in results)
     first = min(result["corpus"]["passages"] for result in results)
     axes.set_xlim(first / 1.3, last * (1.15 if first < last else 1.3))
-    _label_ends(axes, ends)
+    for size, names in ends.items():
+        _label_ends(axes, names, None if size == last else size)
     _plain_ticks(axes, results)
     axes.set_title("A question, its vector given; dashed: one leg of a search only")
     return _save(figure, folder / "speed-latency.png")
 
 
-def _label_ends(axes: Any, ends: Sequence[tuple[float, str]]) -> None:
-    """Names at the right edge, moved apart where lines end close together."""
+def _label_ends(axes: Any, ends: Sequence[tuple[float, str]], size: int | None) -> None:
+    """Names at the right edge, or where the lines end that end sooner; moved apart where these are close together."""
     place, (low, high) = 0.0, axes.get_ylim()
     apart = (high / low) ** _LINE_HEIGHT
     for value, name in sorted(ends):
         place = max(value, place * apart)
         axes.annotate(
             f"{name}  {value:.2g} ms" if value < 10 else f"{name}  {value:.0f} ms",  # noqa: PLR2004 - two digits
-            xy=(1.0, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
-            va="center", color=_COLOURS.get(name), fontsize=10.5, annotation_clip=False,
+            xy=(1.0 if size is None else size, place), xycoords=("axes fraction" if size is None else "data", "data"),
+            xytext=(6 if size is None else 10, 0), textcoords="offset points",
+            va="center", color=_COLOURS.get(name), fontsize=10.5, annotation_clip=False, zorder=4,
             fontweight="bold" if name == _OURS else "normal",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
         )  # fmt: skip
 
 
