@@ -426,3 +426,24 @@ def test_a_change_and_its_undoing_need_no_vector(
     rebuild()
     equal_to_whole(articles, index)
     assert Store(index).open().manifest["delta"]["base"]["articles"] == len(ARTICLES)
+
+
+@pytest.mark.parametrize("has_delta", [False, True])
+def test_the_first_question_does_not_read_every_article_for_its_days(
+    articles: Path, index: Path, rebuild: Callable[[], Any], *, has_delta: bool
+) -> None:
+    """Few articles have a day, and an index of the database knows them: a third of a second at a million passages."""
+    rebuild()
+    if has_delta:
+        (articles / "期間限定.md").write_text("---\nvalid_from: 2025-06-01\n---\n\n# 期間限定\n\n送料無料。\n", "utf-8")
+        rebuild()
+    snapshot = KnowledgeBase.open(index).snapshot
+    assert snapshot.parts.has_delta == has_delta
+    asked: list[str] = []
+    connection = snapshot.content._connection()
+    connection.set_trace_callback(asked.append)
+    assert len(snapshot.content.validity()) == has_delta
+    connection.set_trace_callback(None)
+    plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert any("articles_in_time" in step for step in plan)
+    assert not any(step == "SCAN articles" for step in plan)

@@ -25,6 +25,8 @@ CREATE TABLE articles (
     audience TEXT NOT NULL, product TEXT NOT NULL, version TEXT NOT NULL, status TEXT NOT NULL, valid_from TEXT,
     valid_until TEXT, updated TEXT, review_by TEXT, translation_of TEXT, meta TEXT NOT NULL, title_tokens INTEGER,
     chars INTEGER, tokens INTEGER);
+CREATE INDEX articles_in_time ON articles (number, valid_from, valid_until)
+    WHERE status = 'published' AND (valid_from IS NOT NULL OR valid_until IS NOT NULL);
 CREATE TABLE sources (article INTEGER PRIMARY KEY, markdown TEXT NOT NULL);
 CREATE TABLE sections (
     article INTEGER, ordinal INTEGER, anchor TEXT, heading TEXT, headings TEXT, level INTEGER, kind TEXT,
