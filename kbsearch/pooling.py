@@ -50,6 +50,11 @@ class ByWords:
         Which articles may answer; ``without`` are numbers of articles.
     pool
         Rows of each stream and wording.
+
+    Attributes
+    ----------
+    excluded
+        Numbers of the articles that may not answer, whatever leg finds them: ``without``, and what is out of date.
     """
 
     def __init__(
@@ -62,7 +67,8 @@ class ByWords:
         day: dt.date | None = None,
     ) -> None:
         self._lexical, self._pool, self._mode = snapshot.lexical, pool, mode
-        self._admitted = partial(snapshot.admitted_rows, where, _excluded(snapshot, day, without))
+        self.excluded = (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
+        self._admitted = partial(snapshot.admitted_rows, where, self.excluded)
         self.rows: Callable[[], RowArray] = _not_begun
 
     def begin(self, asked: Sequence[structures.Asked]) -> None:
@@ -80,10 +86,6 @@ class ByWords:
 
 def _not_begun() -> RowArray:
     raise AssertionError("the words of a question are looked for once it is prepared")
-
-
-def _excluded(snapshot: Snapshot, day: dt.date | None, without: tuple[int, ...]) -> tuple[int, ...]:
-    return (snapshot.out_of_date_today() if day is None else snapshot.out_of_date(day)) + without
 
 
 def candidates(
@@ -104,7 +106,6 @@ def candidates(
     :func:`kbsearch.retrieve.best_articles`.
     """
     laps = laps or Laps()
-    excluded = _excluded(snapshot, day, without)
     if by_words is None:
         by_words = ByWords(snapshot, where, mode, pool, without, day)
         by_words.begin([wording.asked.terms for wording in query.wordings])
@@ -112,7 +113,7 @@ def candidates(
     near: list[RowArray] = []
     for wording in query.wordings:
         if wording.vector is not None:
-            near += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, excluded))
+            near += _near(snapshot, wording, wording.vector, pool, snapshot.admitted(where, by_words.excluded))
     laps.end("dense")
     held = by_words.rows()
     laps.end("lexical")

@@ -1,10 +1,10 @@
 /* A second core for one question: work that a helper takes while the question's own thread does something else.
  *
  * There is one helper for the whole process, asleep unless it has work, and one place to put work for it. Where other
- * questions want the cores, it gets none: it would only take turns with them. Work that it
- * has not taken by the time its outcome is needed is done by who needs it, so nobody ever waits for a helper that has not
- * begun; while it is busy, others do their own. Waking it costs some seven microseconds, and it begins some twenty later:
- * what takes less than fifty is better done at once.
+ * questions want the cores, it gets none: it would only take turns with them. Work that it has not taken by the time its
+ * outcome is needed is done by who needs it, so nobody ever waits for a helper that has not begun; while it is busy, others
+ * do their own. Waking it costs some seven microseconds, and it begins some twenty later: what takes less than fifty is
+ * better done at once.
  *
  * Never: hand over work that waits for other work, or that calls Python.
  */

@@ -82,6 +82,12 @@ static int64_t *by_walk(const kb_task *task, int64_t limit, int64_t *count) {
     return NULL;
 }
 
+/* How many of the best rows are looked for at first: those that are wanted, and some that may be tied with the last. */
+static int64_t first_limit(const kb_task *task) {
+    int64_t limit = task->k + TIE_MARGIN;
+    return limit < task->allowed.count ? limit : task->allowed.count;
+}
+
 /* How many rows the best `limit` are looked for among, by their 4-bit codes; 0 where these do not help. */
 static int64_t wanted_by_codes(const kb_task *task, int64_t limit) {
     int64_t percent = task->thorough ? task->script->reach : FEWER_PERCENT;
@@ -113,7 +119,7 @@ static int64_t search(void *given) {
     kb_task *task = given;
     const kb_script *script = task->script;
     const kb_dense *dense = task->dense;
-    int64_t count = task->allowed.count, k = task->k < count ? task->k : count, limit = k + TIE_MARGIN;
+    int64_t count = task->allowed.count, k = task->k < count ? task->k : count;
     if (k <= 0) return 0;
     if (script->codes)
         return kb_nearest(script->codes, script->rows, task->allowed.rows, dense->matrix, dense->height, dense->width,
@@ -121,8 +127,8 @@ static int64_t search(void *given) {
     if (!script->nibbles && !script->graph && !task->allowed.rows)
         return kb_best(dense->matrix, dense->height, dense->width, script->rows, script->n, task->vector, k, task->rows,
                        task->scores);
-    for (int64_t found;; limit *= FURTHER) {
-        limit = limit < count ? limit : count; /* the first time no less than what a shared scan was for */
+    for (int64_t found, limit = first_limit(task);; limit *= FURTHER) {
+        limit = limit < count ? limit : count;
         int64_t m, *among = proposed(task, limit, &m), *best = malloc((size_t)limit * sizeof *best);
         float *scores = malloc((size_t)limit * sizeof *scores);
         found = m < 0 ? m : KB_NO_MEMORY;
@@ -163,8 +169,7 @@ static void look_at_codes(kb_task *tasks[2], kb_scans *all) {
     kb_task *looked[2];
     all->n = 0;
     for (int s = 0; s < 2; s++) {
-        int64_t count = tasks[s]->allowed.count, limit = (tasks[s]->k < count ? tasks[s]->k : count) + TIE_MARGIN;
-        int64_t wanted = tasks[s]->k > 0 ? wanted_by_codes(tasks[s], limit < count ? limit : count) : 0;
+        int64_t wanted = tasks[s]->k > 0 ? wanted_by_codes(tasks[s], first_limit(tasks[s])) : 0;
         if (!wanted) continue;
         numbers += tasks[s]->script->n * tasks[s]->dense->width;
         looked[all->n] = tasks[s];
