@@ -19,6 +19,7 @@ from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
 from kbsearch.lexical import LexicalDelta, LexicalIndex
+from kbsearch.paging import is_scarce, read_sparsely
 from kbsearch.quotes import QuoteIndex
 from kbsearch.related import load_related
 from kbsearch.tokens import TokenDelta, TokenIndex
@@ -39,6 +40,7 @@ __all__ = ["Parts"]
 _MOST_STEPS: Final = 127  # of a code, to either side
 
 Number = TypeVar("Number", np.int32, np.bool_)
+Part = TypeVar("Part")
 
 
 class Parts:
@@ -57,6 +59,7 @@ class Parts:
         self._base_articles, self._base_rows = base["articles"], base["passages"]
         self.articles = self._base_articles + (self._delta["articles"] if self._delta else 0)
         self.rows = self._base_rows + (self._delta["passages"] if self._delta else 0)
+        self._is_scarce = is_scarce(sum(size for size, _ in manifest["files"].values()))
 
     @property
     def has_delta(self) -> bool:
@@ -68,17 +71,17 @@ class Parts:
         """Articles, sections and passages."""
         files = self._generation.files
         delta = files.delta.content if self._delta else None
-        return Content(files.content, self._generation.check_present, delta)
+        return Content(files.content, self._generation.check_present, delta, is_scarce=self._is_scarce)
 
     @cached_property
     def lexical(self) -> LexicalIndex:
         """The lexical leg."""
         files = self._files()
         if self._delta is None:
-            return LexicalIndex(files.lexical, self.tokens)
+            return self._sparsely(LexicalIndex(files.lexical, self.tokens))
         added = LexicalIndex(files.delta.lexical, TokenIndex(files.delta.tokens, self._delta["passages"]))
         delta = LexicalDelta(added, self._removed_rows, lambda term: self._removed_terms.get(term, 0))
-        return LexicalIndex(files.lexical, self.tokens, delta)
+        return self._sparsely(LexicalIndex(files.lexical, self.tokens, delta))
 
     @cached_property
     def tokens(self) -> TokenIndex:
@@ -98,9 +101,9 @@ class Parts:
         files, manifest = self._files(), self._generation.manifest
         scale = manifest["cosines"]["spread"], manifest["encoder"]["dimension"]
         if self._delta is None:
-            return QuoteIndex(files.quotes, self._base_rows, *scale)
+            return self._sparsely(QuoteIndex(files.quotes, self._base_rows, *scale))
         delta = QuoteIndex(files.delta.quotes, self._delta["passages"], *scale)
-        return QuoteIndex(files.quotes, self._base_rows, *scale, delta)
+        return self._sparsely(QuoteIndex(files.quotes, self._base_rows, *scale, delta))
 
     @cached_property
     def vectors(self) -> VectorIndex:
@@ -108,11 +111,12 @@ class Parts:
         files, report = self._files(), DenseReport.of(self._generation.manifest["dense"])
         japanese = self.is_japanese[self.article_of_row]
         if self._delta is None:
-            return VectorIndex(files.vectors, files.graphs, report, japanese)
+            return self._sparsely(VectorIndex(files.vectors, files.graphs, report, japanese))
         own, added = japanese[: self._base_rows], japanese[self._base_rows :]
         of_delta = DenseReport.of(self._delta["dense"])
         delta = VectorIndex(files.delta.vectors, files.delta.graphs, of_delta, added)
-        return VectorIndex(files.vectors, files.graphs, report, own, VectorDelta(delta, self._removed_rows))
+        index = VectorIndex(files.vectors, files.graphs, report, own, VectorDelta(delta, self._removed_rows))
+        return self._sparsely(index)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -206,7 +210,7 @@ class Parts:
     def _titles(self) -> list[FloatArray]:
         files = self._files()
         own = [_titles_of(files, self._base_articles)]
-        return [*own, _titles_of(files.delta, self._delta["articles"])] if self._delta else own
+        return self._sparsely([*own, _titles_of(files.delta, self._delta["articles"])] if self._delta else own)
 
     @cached_property
     def _removed(self) -> NDArray[np.int32]:
@@ -221,6 +225,12 @@ class Parts:
         files = self._files().delta
         terms, counts = load_column(files.removed_terms, np.uint32), load_column(files.removed_counts, np.int64)
         return dict(zip(terms.tolist(), counts.tolist(), strict=False))
+
+    def _sparsely(self, part: Part) -> Part:
+        """What was opened. Of an index that memory does not hold, no more of it is read than is asked for."""
+        if self._is_scarce:
+            read_sparsely(self._generation.files.folder)
+        return part
 
     def _column(self, place: Callable[[Files], Path], dtype: type[Number], sizes: tuple[int, int]) -> NDArray[Number]:
         files = self._files()

@@ -17,6 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import limited
 from speed import limits
 from speed.bundle import folder_bytes
 from speed.check import comparable, ratios, regressions
@@ -31,6 +32,7 @@ from speed.table import markdown
 from speed.vectors import VectorMaker, normalised
 from speed.words import Words, draw_ranks
 
+from kbsearch import build
 from kbsearch.markdown import parse_article
 from kbsearch.rows import make_rows
 
@@ -348,3 +350,21 @@ def test_the_report_is_written_without_pictures_where_matplotlib_is_missing(
     write(tmp_path, "2000", _result())
     assert [file.name for file in report(tmp_path)] == ["speed.md"]
     assert report(tmp_path / "empty") == []
+
+
+def test_a_limited_memory_is_measured_on_what_a_run_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "articles").mkdir()
+    (tmp_path / "articles" / "henpin.md").write_text("# 返品の送料\n\n返品の送料は当店が負担します。\n", "utf-8")
+    build(tmp_path / "articles", tmp_path / "index")
+    texts = "返品の送料", "送料は誰が払う", "Who pays for a return?", "返品"
+    vectors = np.eye(len(texts), 384, dtype=np.float32)
+    np.save(tmp_path / "question_vectors.npy", vectors)
+    questions = [{"text": text, "words": ["返品"], "grams": ["返品"]} for text in texts]
+    (tmp_path / "questions.json").write_text(json.dumps(questions), "utf-8")
+    (tmp_path / "bundle.json").write_text(json.dumps({"passages": 1}), "utf-8")
+    limited.main([str(tmp_path)])
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"1 passages, 0\.0 GB of files, \d+\.\d GB of memory", first)
+    figures = [[float(cell) for cell in line.split("|")[2:5]] for line in lines[2:]]
+    assert len(figures) == 4
+    assert all(0 < p50 <= p95 <= p99 for p50, p95, p99 in figures)

@@ -18,7 +18,9 @@ import kbsearch
 ROOT = Path(kbsearch.__file__).parent
 
 FLOORS = {
-    0: ["bm25", "display", "errors", "families", "forms", "meter", "model", "structures", "wants"],
+    0: [
+        "bm25", "display", "errors", "families", "forms", "meter", "model", "paging", "structures", "wants",
+    ],
     1: [
         "arrays", "contract", "excerpts", "handles", "native", "procedures", "restrictions", "scope", "sentences",
         "shown", "views",

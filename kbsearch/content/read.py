@@ -19,6 +19,7 @@ from urllib.parse import quote
 from kbsearch.content.tables import CONTACT, ROWS, VIEW, VIEWED, VIEWS
 from kbsearch.errors import IndexCorrupt
 from kbsearch.model import Article, ArticleWarning, Filter, Passage, PassageRow, Section, name_section
+from kbsearch.paging import read_sparsely
 from kbsearch.scope import SCOPES, or_everyone
 from kbsearch.shown import ShownRows
 
@@ -67,17 +68,33 @@ def head_of(article: Article) -> Head:
 class Content:
     """An open content file, and what a delta changes of it; immutable, shared between threads.
 
+    Parameters
+    ----------
+    file, delta
+        The databases.
+    check_present
+        Called before a file is opened.
+    is_scarce
+        Whether memory does not hold the index (:mod:`kbsearch.paging`).
+
     Raises
     ------
     IndexCorrupt
         From any method, when SQLite finds the file damaged.
     """
 
-    def __init__(self, file: Path, check_present: Callable[[], None] = lambda: None, delta: Path | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        check_present: Callable[[], None] = lambda: None,
+        delta: Path | None = None,
+        *,
+        is_scarce: bool = False,
+    ) -> None:
         self._file = file
         self._delta = None if delta is None else _uri(delta)
         self._row_files = [part.with_suffix(ROWS) for part in (file, delta) if part is not None]
-        self._check_present = check_present
+        self._check_present, self._is_scarce = check_present, is_scarce
         self._uri = _uri(file)
         self._local = threading.local()
         self._recent: dict[int, Head] = {}
@@ -174,7 +191,10 @@ class Content:
     @cached_property
     def _rows(self) -> ShownRows:
         self._check_present()  # a path may lead to another index by now
-        return ShownRows(*self._row_files)
+        rows = ShownRows(*self._row_files)
+        if self._is_scarce:
+            read_sparsely(self._file.parent)
+        return rows
 
     def heads_of(self, articles: Collection[int]) -> Mapping[int, Head]:
         """Articles in short, by number, and perhaps others; those that were asked for lately are not read again."""
@@ -345,7 +365,8 @@ class Content:
                 connection.execute("ATTACH ? AS delta", (self._delta,))
                 views = [VIEW.format(table=t, article="number" if t == "articles" else "article") for t in VIEWED]
                 connection.executescript(VIEWS + "".join(views))
-            connection.execute(f"PRAGMA mmap_size = {_MAPPED}")  # pages are read where they lie, not one call for each
+            if not self._is_scarce:  # else one call for each page reads that page only
+                connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
             self._local.connection = connection
         return connection
 
