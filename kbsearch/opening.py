@@ -89,8 +89,9 @@ def open_view(
     number = snapshot.numbers[article.id]
     section, shown = article.sections[place], section_view(article, place)
     places = excerpt(article.sections, place).places
-    rows = snapshot.content.passage_rows(snapshot.content.rows_of_sections(number, places))
-    texts = {row: passage.text for row, passage in sorted(rows.items())}
+    rows = snapshot.content.rows_of_sections(number, places)
+    passages = snapshot.content.passage_rows(rows)
+    texts = {row: passages[row].text for row in rows}
     query = prepare(snapshot, question or "", "lexical" if question is None else "hybrid")
     snippet, snippet_size = quote_rows(snapshot, query, number, texts, snippet_chars)
     size = len(shown.markdown), snapshot.meter.cost(shown.markdown)

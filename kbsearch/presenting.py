@@ -53,7 +53,7 @@ def present(
     wanted.update([own[0] for own, quotation in zip(rows, quotations, strict=True) if not quotation.spans])
     passages, heads = content.passage_rows(wanted), content.heads_of(numbers)
     laps.end("fetch")
-    texts = {row: passage.text for row, passage in passages.items()}
+    texts = {row: passages[row].text for row in wanted}
     related = snapshot.parts.related[numbers, -2:].tolist()
     hits = []
     for place, (article, quotation, own) in enumerate(zip(articles, quotations, rows, strict=True)):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Content", "Head", "head_of"]
 
 _RECENT: Final = 20_000
+_RECENT_CHARACTERS: Final = 4_000_000  # some ten thousand passages
 _MAPPED: Final = 1 << 40  # SQLite maps as much as there is, up to its own limit
 _VALUES_AT_ONCE: Final = 900  # SQLite takes at least 999 in one statement
 
@@ -98,6 +99,8 @@ class Content:
         self._uri = _uri(file)
         self._local = threading.local()
         self._recent: dict[int, Head] = {}
+        self._recent_rows: dict[int, PassageRow] = {}
+        self._recent_characters = 0
 
     def articles(self) -> list[Article]:
         """Every article with its sections and passages, in order of number."""
@@ -172,19 +175,34 @@ class Content:
         """Number of articles of each status."""
         return dict(self._all("SELECT status, COUNT(*) FROM articles GROUP BY status ORDER BY status"))
 
-    def passage_rows(self, rows: Collection[int]) -> dict[int, PassageRow]:
-        """What is shown of the given rows."""
+    def passage_rows(self, rows: Collection[int]) -> Mapping[int, PassageRow]:
+        """What is shown of the given rows, and perhaps of others; those of most questions are the same few thousand."""
+        recent = self._recent_rows
+        missing = [row for row in rows if row not in recent]
+        if missing:
+            found = self._read_rows(missing)
+            characters = sum(len(passage.text) for passage in found)
+            if self._recent_characters + characters > _RECENT_CHARACTERS:
+                recent = self._recent_rows = {row: recent[row] for row in rows if row in recent}
+                self._recent_characters = sum(len(passage.text) for passage in recent.values())
+            self._recent_characters += characters  # two threads at once may lose some, which does not matter
+            recent.update({passage.row: passage for passage in found})
+        return recent
+
+    def _read_rows(self, rows: Collection[int]) -> list[PassageRow]:
         found = [(int(row), *self._rows[int(row)]) for row in rows]
         heads = self.heads_of({article for _, article, *_ in found})
         handles = self.handles_by_address
-        passages: dict[int, PassageRow] = {}
+        passages = []
         with self._as_corrupt():
             for row, article, lines, size, anchor, headings, text in found:
                 head = heads[article]
                 section_id = name_section(head.id, anchor)
-                passages[row] = PassageRow(
-                    row, article, head.id, head.path, head.title, section_id, _headings(headings), text, lines, size,
-                    handles.get(section_id, section_id),
+                passages.append(
+                    PassageRow(
+                        row, article, head.id, head.path, head.title, section_id, _headings(headings), text, lines,
+                        size, handles.get(section_id, section_id),
+                    )
                 )  # fmt: skip
         return passages
 
