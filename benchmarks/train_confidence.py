@@ -26,7 +26,7 @@ import lightgbm
 import numpy as np
 from train_ranker import QUESTIONS_A_TYPE, ROOT, family_of, flatten, left_out_file, script_flags, strangers
 
-from kbsearch import KnowledgeBase, build
+from kbsearch import KnowledgeBase, build, structures
 from kbsearch.confidence import CHOICES, HEAD_NAMES, Confidence
 from kbsearch.evaluate import read_judgements
 from kbsearch.features import NAMES
@@ -168,7 +168,7 @@ def read_set(folder: Path, foreign: Sequence[str]) -> Iterator[Example]:
         pooled = candidates(snapshot, query, where, POOL, without=hidden)
         if len(pooled.rows) == 0:
             return None
-        ranking = judged(snapshot, query, pooled, (ranker.forest, None, None))
+        ranking = judged(snapshot, query, pooled, structures.Models(ranker.forest))
         first = [snapshot.article_ids[int(number)] for number in ranking.numbers[ranking.order[:CHOICES]]]
         found = [name in relevant for name in first]
         return Example(

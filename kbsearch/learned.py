@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kbsearch import structures
 from kbsearch.confidence import Confidence
 from kbsearch.ranker import Ranker
-
-if TYPE_CHECKING:
-    from kbsearch.structures import Forest
 
 __all__ = ["Models", "open_models", "shipped_models"]
 
@@ -28,11 +25,11 @@ class Models:
     ranker: Ranker
     confidence: Confidence
     fingerprint: str
+    forests: structures.Models = field(init=False, compare=False, repr=False)
+    """For :func:`kbsearch.native.judge`."""
 
-    @property
-    def forests(self) -> tuple[Forest, Forest, Forest]:
-        """For :func:`kbsearch.native.judge`."""
-        return self.ranker.forest, *self.confidence.forests
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forests", structures.Models(self.ranker.forest, self.confidence.forests))
 
 
 def open_models(ranker: str, confidence: str) -> Models:

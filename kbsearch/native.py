@@ -17,7 +17,7 @@ import os
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ from kbsearch.structures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from ctypes import Array
 
     from numpy.typing import NDArray
@@ -90,7 +90,7 @@ __all__ = [
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 8
+VERSION: Final = 9
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000
@@ -110,6 +110,8 @@ class Judged(NamedTuple):
     features : float32, shape (m, FEATURES)
     raw, scores : float32, shape (m,)
         Of the ranking, and the same with the versions of one article in their order; empty without a ranker.
+    chances : float32, shape (m,)
+        The probabilities of ``scores``.
     order : int64, shape (m,)
         Places of the articles from best to worst.
     head : float32, shape (HEAD,)
@@ -123,6 +125,7 @@ class Judged(NamedTuple):
     features: FloatArray
     raw: FloatArray
     scores: FloatArray
+    chances: FloatArray
     order: RowArray
     head: FloatArray
     log_odds: tuple[float, float] | None
@@ -150,16 +153,19 @@ def usable_cores() -> int:
 def crowd(is_crowded: bool) -> None:  # noqa: FBT001 - what is told, not how
     """Say whether more than one question is under way: then none has a second core for itself."""
     with suppress(NativeMissing):  # no question comes as far as to need a core
-        _crowd()(is_crowded)
+        _brief().kb_crowd(is_crowded)
 
 
 @cache
-def _crowd() -> Callable[[bool], None]:
-    """A call that keeps the interpreter's lock: it is one store, and getting the lock back may take milliseconds."""
+def _brief() -> ctypes.PyDLL:
+    """Calls that keep the interpreter's lock: they take microseconds, and getting it back may take milliseconds."""
     library = _library()
-    told = ctypes.PyDLL(library._name, handle=library._handle).kb_crowd  # noqa: SLF001 - there is no other way
-    told.argtypes, told.restype = (ctypes.c_int32,), None
-    return cast("Callable[[bool], None]", told)
+    brief = ctypes.PyDLL(library._name, handle=library._handle)  # noqa: SLF001 - there is no other way
+    brief.kb_crowd.argtypes, brief.kb_crowd.restype = (ctypes.c_int32,), None
+    for name in ("kb_begin_proposal", "kb_best_rows"):
+        own, other = getattr(brief, name), getattr(library, name)
+        own.argtypes, own.restype = other.argtypes, other.restype
+    return brief
 
 
 def describe(tokens: Tokens, asked: Asked, rows: RowArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -391,7 +397,7 @@ class Proposals:
     def begin(self) -> None:
         """Let another core look for them, where one is idle, until they are asked for."""
         self._begun = True  # before it is, lest an interruption between the two leaves it to itself
-        _library().kb_begin_proposal(self._open)
+        _brief().kb_begin_proposal(self._open)
 
     def found(self) -> tuple[RowArray, NDArray[np.uint32]]:
         """Rows in any order, int64 of shape (n,), and their sums, uint32; to be asked for once.
@@ -402,6 +408,7 @@ class Proposals:
             raise AssertionError("proposals are given once")
         self._given = True
         count = _library().kb_end_proposal(self._open)
+        self._begun = False
         check(count)
         return self._rows[:count], self._sums[:count]
 
@@ -431,53 +438,34 @@ def judge(
     corpus: Corpus,
     ways: Ways,
     asking: Asking,
-    rows: RowArray,
-    of_rows: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
-    models: tuple[Forest | None, Forest | None, Forest | None] = (None, None, None),
+    pooled: Pooled,
+    models: Models,
 ) -> Judged:
-    """The articles of a pool, and their order.
-
-    ``of_rows`` are what :func:`pool` says of its rows: words, grams and cosines, shape (n,), and the shares, (n, 6).
-    ``models`` are the ranking and the two of the confidence. The first way has a vector.
-    """
-    n, ranker = len(rows), models[0]
-    fits = all(len(values) == n for values in of_rows) and sum(map(np.size, of_rows)) == PER_ROW * n
-    if not fits or not ways or not ways[0].vector:
-        raise AssertionError("a question with a vector, and all numbers of each row")
+    """The articles of a pool, and their order. The first way has a vector."""
+    n = pooled.n
+    if not ways or not ways[0].vector:
+        raise AssertionError("a question with a vector")
     # One block for what has to be filled: an address costs a microsecond.
-    whole, real = np.empty(3 * n + 1, np.int64), np.empty((FEATURES + 2) * n + HEAD, np.float32)
-    odds = np.zeros(2, np.float64)
+    whole, real = np.empty(3 * n + 1, np.int64), np.empty((FEATURES + 3) * n + HEAD, np.float32)
+    odds = (ctypes.c_double * 2)()
     at, there = place(whole), place(real)
-    head = there + 4 * (FEATURES + 2) * n
+    of_articles = [there + 4 * (FEATURES + column) * n for column in range(4)]  # and the head behind them
     m = _library().kb_judge(
-        corpus,
-        ways.array,
-        len(ways),
-        asking,
-        address(rows, I64),
-        n,
-        *(address(values, F32) for values in of_rows),
-        Models(*(None if forest is None else ctypes.pointer(forest) for forest in models)),
-        at,
-        at + 8 * n,
-        there,
-        there + 4 * FEATURES * n,
-        there + 4 * (FEATURES + 1) * n,
-        at + 8 * (2 * n + 1),
-        head,
-        place(odds),
-    )
+        corpus, ways.array, len(ways), asking, pooled, models, at, at + 8 * n, there, *of_articles[:3],
+        at + 8 * (2 * n + 1), of_articles[3], odds,
+    )  # fmt: skip
     check(m)
-    ranked = 0 if ranker is None else m
+    ranked = m if models.is_ranking else 0
     return Judged(
         whole[:m],
         whole[n : n + m + 1] if n else np.zeros(1, np.int64),
         real[: FEATURES * m].reshape(m, FEATURES),
         real[FEATURES * n :][:ranked],
         real[(FEATURES + 1) * n :][:ranked],
+        real[(FEATURES + 2) * n :][:ranked],
         whole[2 * n + 1 :][:ranked],
-        real[(FEATURES + 2) * n :],
-        (float(odds[0]), float(odds[1])) if ranked and models[1] is not None else None,
+        real[(FEATURES + 3) * n :],
+        (odds[0], odds[1]) if ranked and models.is_confident else None,
     )
 
 
@@ -503,12 +491,13 @@ def best_rows(
         Of these rows; and where those of each article end.
     """
     k = len(places)
-    if k and not 0 <= places.min() <= places.max() < len(begins) - 1:
+    wanted = places.tolist()  # NumPy takes ten times as long over so few
+    if k and not 0 <= min(wanted) <= max(wanted) < len(begins) - 1:
         raise AssertionError(f"places of {len(begins) - 1} articles")
     found, ends, best = np.empty(k * most, np.int64), np.empty(k, np.int64), np.empty(k * most, np.float32)
     if scores is not None and len(scores) != pooled.n:
         raise AssertionError("one score for each row")
-    count = _library().kb_best_rows(
+    count = _brief().kb_best_rows(
         corpus, pooled, None if scores is None else address(scores, F32), address(begins, I64), address(places, I64), k,
         most, place(found), place(best), place(ends),
     )  # fmt: skip
@@ -555,16 +544,8 @@ def _library() -> ctypes.CDLL:
     corpus, ways = ctypes.POINTER(Corpus), ctypes.POINTER(Way)
     library.kb_pool.argtypes = (corpus, ways, Long, Address, Long, Address)
     library.kb_judge.argtypes = (
-        corpus,
-        ways,
-        Long,
-        ctypes.POINTER(Asking),
-        Address,
-        Long,
-        *(Address,) * 5,
-        ctypes.POINTER(Models),
-        *(Address,) * 8,
-    )
+        corpus, ways, Long, ctypes.POINTER(Asking), ctypes.POINTER(Pooled), ctypes.POINTER(Models), *(Address,) * 9,
+    )  # fmt: skip
     library.kb_best_rows.argtypes = (corpus, ctypes.POINTER(Pooled), *(Address,) * 3, Long, Long, *(Address,) * 3)
     postings = ctypes.POINTER(Postings)
     library.kb_count_terms.argtypes = (tokens, *(Address,) * 4, Long)

@@ -155,11 +155,7 @@ def scored(snapshot: Snapshot, query: Query, rows: RowArray) -> Candidates:
     """The distinct rows with the scores of all legs; of several wordings, a row has those that it matches best."""
     folder, ceilings = snapshot.generation.files.folder, query.wordings[0].asked[1:]
     found, scores = soundly(folder, INSIDE, native.pool, corpus_of(snapshot, query), query.ways, rows)
-    n = len(found)
-    return Candidates(
-        found, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], *ceilings,
-        Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6)),
-    )  # fmt: skip
+    return Candidates.of_pool(found, scores, ceilings)
 
 
 def corpus_of(snapshot: Snapshot, query: Query) -> structures.Corpus:

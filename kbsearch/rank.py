@@ -15,10 +15,12 @@ Never: break a tie by anything but the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import numpy as np
+
+from kbsearch.structures import Pooled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,6 +83,27 @@ class Candidates:
     words_ceiling: float
     grams_ceiling: float
     overlap: Overlap | None = None
+    _block: Pooled | None = field(default=None, init=False, compare=False, repr=False)  # none after a `replace`
+
+    @classmethod
+    def of_pool(cls, rows: RowArray, scores: FloatArray, ceilings: tuple[float, float]) -> Self:
+        """The rows of :func:`kbsearch.native.pool`, with the scores that it gives them."""
+        n = len(rows)
+        overlap = Overlap(scores[3 * n : 9 * n].reshape(n, 6), scores[9 * n :].reshape(n, 6))
+        found = cls(rows, scores[:n], scores[n : 2 * n], scores[2 * n : 3 * n], *ceilings, overlap)
+        object.__setattr__(found, "_block", Pooled(rows, scores, ceilings))
+        return found
+
+    @property
+    def pooled(self) -> Pooled:
+        """All of it, for the compiled part."""
+        if self._block is not None:
+            return self._block
+        if self.overlap is None:
+            raise AssertionError("a pool with what the question shares with the fields of its rows")
+        columns = self.words, self.grams, self.dense, self.overlap.cover, self.overlap.reverse
+        scores = np.concatenate([column.ravel() for column in columns], dtype=np.float32)
+        return Pooled(self.rows, scores, (self.words_ceiling, self.grams_ceiling))
 
 
 def rank(candidates: Candidates, mode: Mode) -> FloatArray:

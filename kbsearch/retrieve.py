@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from kbsearch.snapshot import Snapshot
     from kbsearch.versions import Choice, Chosen
 
-    Forests = tuple[structures.Forest | None, structures.Forest | None, structures.Forest | None]
-
 __all__ = ["SHOWN_ROWS", "VERSION", "Ranked", "RankedArticle", "RankedRow", "best_articles", "judged", "reasons_of"]
 
 SHOWN_ROWS: Final = 3
@@ -44,6 +42,7 @@ SHOWN_ROWS: Final = 3
 VERSION: Final = "version"
 """Name of the reason that an article stands beside its translation; its value is the log-odds that it has by it."""
 
+_NO_MODELS: Final = structures.Models()
 _DEEPER: Final = 4
 _DEEPEST_POOL: Final = 100_000
 
@@ -117,8 +116,7 @@ def best_articles(
         numbers, places, begins, log_odds = (
             judgement.numbers, judgement.order, judgement.begins, judgement.log_odds,
         )  # fmt: skip
-        scores = (1 / (1 + np.exp(-judgement.scores.astype(np.float64)))).astype(np.float32)  # (0, 1), order kept
-        merits = judgement.raw
+        scores, merits = judgement.chances, judgement.raw
     if choice is None:
         found = _ranked_articles(snapshot, query, pooled, numbers, begins, scores, places[:k], mode)
     else:
@@ -224,9 +222,9 @@ def _ranked_articles(
     mode: Mode,
 ) -> list[RankedArticle]:
     """The articles at some places, each with its rows, the best first."""
-    legs, ceilings = (pooled.words, pooled.grams, pooled.dense), (pooled.words_ceiling, pooled.grams_ceiling)
+    legs = pooled.words, pooled.grams, pooled.dense
     asks_dense = query.wordings[0].vector is not None
-    given = structures.Pooled(pooled.rows, legs, ceilings), None if mode == "hybrid" else rank(pooled, mode)
+    given = pooled.pooled, None if mode == "hybrid" else rank(pooled, mode)
     chosen, row_scores, ends = soundly(
         snapshot.generation.files.folder, INSIDE, native.best_rows, corpus_of(snapshot, query), *given, begins, places,
         SHOWN_ROWS,
@@ -249,7 +247,7 @@ def judged(
     snapshot: Snapshot,
     query: Query,
     pooled: Candidates,
-    forests: Forests = (None, None, None),
+    forests: structures.Models = _NO_MODELS,
     untitled: int = -1,
 ) -> native.Judged:
     """The articles of a pool with their features (:mod:`kbsearch.features`), and with models their order.
@@ -257,15 +255,12 @@ def judged(
     ``forests`` are those of :class:`kbsearch.learned.Models`, or of the ranking alone. The article ``untitled`` counts
     as if its title were like any other.
     """
-    first, overlap = query.wordings[0], pooled.overlap
-    if overlap is None or first.vector is None:
-        raise AssertionError("articles are judged by words, cosines and what the question shares with their fields")
+    first = query.wordings[0]
     asking = structures.Asking(
         pooled.words_ceiling, pooled.grams_ceiling, first.japanese, first.asks_japanese,
         math.log1p(len(set(first.grams))), untitled,
     )  # fmt: skip
-    scores = pooled.words, pooled.grams, pooled.dense, overlap.cover, overlap.reverse
-    given = snapshot.parts.corpus, query.ways, asking, pooled.rows, scores, forests
+    given = snapshot.parts.corpus, query.ways, asking, pooled.pooled, forests
     return soundly(snapshot.generation.files.folder, INSIDE, native.judge, *given)
 
 

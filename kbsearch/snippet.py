@@ -99,7 +99,7 @@ def make_snippet(
             for at, first, last in quotation.marks
             if at == row and start <= first and last <= end and last - first > 1
         ]
-        if own and not quoted.isascii():
+        if own and not quoted.isascii() and _JOINING.search(quoted) is not None:
             own = [mark for mark in own if _JOINING.search(text, *mark) is None or _is_long(text[mark[0] : mark[1]])]
         if pieces:
             line += _GAP

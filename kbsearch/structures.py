@@ -353,20 +353,28 @@ class Asking(ctypes.Structure):
 
 
 class Pooled(ctypes.Structure):
-    """``kb_pooled``: the rows of a pool, int64 and ascending, what each leg says of them, and the most it could say."""
+    """``kb_pooled``: a pool as :func:`kbsearch.native.pool` gives it, and the most that words and grams could score.
+
+    Parameters
+    ----------
+    rows
+        int64, ascending, shape (n,).
+    scores
+        float32, shape (PER_ROW * n,).
+    ceilings
+        Of words and of grams.
+    """
 
     _fields_ = (
-        ("rows", Address), ("words", Address), ("grams", Address), ("dense", Address), ("n", Long),
+        ("rows", Address), ("scores", Address), ("n", Long),
         ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float),
     )  # fmt: skip
 
-    def __init__(
-        self, rows: RowArray, legs: tuple[FloatArray, FloatArray, FloatArray], ceilings: tuple[float, float]
-    ) -> None:
-        super().__init__(address(rows, I64), *[address(leg, F32) for leg in legs], len(rows), *ceilings)
-        self._held = rows, legs
-        if any(len(leg) != len(rows) for leg in legs):
-            raise AssertionError("one score of each leg for each row")
+    def __init__(self, rows: RowArray, scores: FloatArray, ceilings: tuple[float, float]) -> None:
+        super().__init__(address(rows, I64), address(scores, F32), len(rows), *ceilings)
+        self._held = rows, scores
+        if len(scores) != PER_ROW * len(rows):
+            raise AssertionError("all numbers of each row")
 
 
 class Forest(ctypes.Structure):
@@ -403,9 +411,15 @@ class Forest(ctypes.Structure):
 
 
 class Models(ctypes.Structure):
-    """``kb_models``: the ranking and the two of the confidence, each or none."""
+    """``kb_models``: the ranking and the two of the confidence, or the ranking alone, or none."""
 
     _fields_ = tuple((name, ctypes.POINTER(Forest)) for name in ("ranker", "first", "few"))
+
+    def __init__(self, ranker: Forest | None = None, confidence: tuple[Forest, Forest] | None = None) -> None:
+        forests = ranker, *(confidence or (None, None))
+        super().__init__(*(None if forest is None else ctypes.pointer(forest) for forest in forests))
+        self._held = forests
+        self.is_ranking, self.is_confident = ranker is not None, ranker is not None and confidence is not None
 
 
 def address(array: NDArray[Any], dtype: np.dtype[Any]) -> int:

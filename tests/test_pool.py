@@ -145,7 +145,7 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     n, untitled = len(found), int(random.choice([-1, 0]))
     japanese = float(random.choice([0.0, 0.2, 0.21, 1.0]))
     asking = structures.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
-    judged = native.judge(shelf.corpus, ways, asking, found, split(scores, n), models.forests)
+    judged = native.judge(shelf.corpus, ways, asking, structures.Pooled(found, scores, (12.5, 0.0)), models.forests)
 
     words, grams, dense, cover, reverse = split(scores, n)
     pooled = Candidates(found, words, grams, dense, 12.5, 0.0, Overlap(cover, reverse))
@@ -175,6 +175,7 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
         shelf.group[numbers], shelf.japanese[numbers], raw, asks_japanese=japanese > JAPANESE_QUESTION
     )
     np.testing.assert_array_equal(judged.scores, ordered)
+    np.testing.assert_allclose(judged.chances, 1 / (1 + np.exp(-ordered.astype(np.float64))), rtol=1e-6)
     assert judged.order.tolist() == np.lexsort((numbers, -ordered)).tolist()
     head = head_features(judged.features[first], ordered[first])
     assert judged.head.shape == (len(HEAD_NAMES),) == (structures.HEAD,)
@@ -207,8 +208,9 @@ def test_without_models_articles_are_described_only() -> None:
     ways = shelf.ask("送料")
     rows, scores = native.pool(shelf.corpus, ways, np.arange(25))
     asking = structures.Asking(1, 1, 1, 1, 1, -1)
-    bare = native.judge(shelf.corpus, ways, asking, rows, split(scores, 25))
-    ranked = native.judge(shelf.corpus, ways, asking, rows, split(scores, 25), shipped_models().forests)
+    pooled = structures.Pooled(rows, scores, (1.0, 1.0))
+    bare = native.judge(shelf.corpus, ways, asking, pooled, structures.Models())
+    ranked = native.judge(shelf.corpus, ways, asking, pooled, shipped_models().forests)
     np.testing.assert_array_equal(bare.features, ranked.features)
     assert (bare.log_odds, len(bare.order), len(bare.raw)) == (None, 0, 0)
     assert len(ranked.order) == len(ranked.numbers)
@@ -219,7 +221,10 @@ def test_a_question_without_a_vector_is_not_judged() -> None:
     ways = shelf.ask("送料", vectors=False)
     rows, scores = native.pool(shelf.corpus, ways, np.arange(4))
     with pytest.raises(AssertionError, match="vector"):
-        native.judge(shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), rows, split(scores, 4))
+        native.judge(
+            shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), structures.Pooled(rows, scores, (1.0, 1.0)),
+            structures.Models(),
+        )  # fmt: skip
 
 
 def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
@@ -257,7 +262,7 @@ def test_the_best_rows_of_an_article_are_shown_each_with_another_text(
     numbers = shelf.article_of_row[found]
     begins = np.append(np.flatnonzero(np.diff(numbers, prepend=-1)), n)
     places = shelf.random.permutation(len(begins) - 1)[: int(shelf.random.integers(0, 9))]
-    pooled = structures.Pooled(found, (words, grams, dense), ceilings)
+    pooled = structures.Pooled(found, scores, ceilings)
     best, of_best, ends = native.best_rows(shelf.corpus, pooled, own, begins, places, most)
     assert best.tolist() == np.concatenate([np.empty(0, int), *np.split(best, ends)]).tolist()
     compared = fused if own is None else own
@@ -274,8 +279,8 @@ def test_the_best_rows_of_an_article_are_shown_each_with_another_text(
 
 @pytest.mark.parametrize("row", [-1, 7, 2**40])
 def test_the_text_of_a_row_that_is_none_is_damage(row: int) -> None:
-    shelf, none = Shelf(1, (7, 0)), np.zeros(1, np.float32)
-    pooled = structures.Pooled(np.array([row]), (none, none, none), (1.0, 1.0))
+    shelf, none = Shelf(1, (7, 0)), np.zeros(structures.PER_ROW, np.float32)
+    pooled = structures.Pooled(np.array([row]), none, (1.0, 1.0))
     with pytest.raises(structures.Damaged):
         native.best_rows(shelf.corpus, pooled, None, np.array([0, 1]), np.array([0]), 3)
     with pytest.raises(structures.Damaged):

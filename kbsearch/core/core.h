@@ -84,6 +84,14 @@ typedef struct {
     float title_mean, title_spread;   /* between its titles */
 } kb_corpus;
 
+/* A pool: n rows, ascending, what kb_pool says of them, and the most that words and grams could score. */
+typedef struct {
+    const int64_t *rows;
+    const float *scores; /* words, grams and cosines, n each, then the shares of kb_describe, KB_FIELDS * n each */
+    int64_t n;
+    float words_ceiling, grams_ceiling;
+} kb_pooled;
+
 enum { KB_BLOCK_BITS = 13, KB_BLOCK = 1 << KB_BLOCK_BITS, KB_SCALE = 65535 }; /* rows of a block; worth of a term */
 
 /* Which rows hold each term, as kbsearch/lexical.py writes it: terms ascend, each with its first entry; an entry is a

@@ -204,12 +204,12 @@ static void head_of(const float *features, const float *scores, const uint8_t *c
 /* The articles of n rows, ascending, as kb_pool describes them; answers how many, m.
  * numbers, begins: m and m + 1: the articles, and where the rows of each begin. features: m * 33.
  * With a ranker: raw, scores: m, log-odds as it gives them, and with the versions of one article in their order;
- * order: m, places from best to worst. With the other models: head: 43; odds: 2, of the first article and of one of the
- * first few. Every array has room for n. */
+ * chances: m, the probabilities of scores; order: m, places from best to worst. With the other models: head: 43; odds: 2,
+ * of the first article and of one of the first few. Every array has room for n. */
 int64_t kb_judge(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, const kb_asking *asking,
-                 const int64_t *rows, int64_t n, const float *words, const float *grams, const float *dense,
-                 const float *cover, const float *reverse, const kb_models *models, int64_t *numbers, int64_t *begins,
-                 float *features, float *raw, float *scores, int64_t *order, float *head, double *odds) {
+                 const kb_pooled *pool, const kb_models *models, int64_t *numbers, int64_t *begins, float *features,
+                 float *raw, float *scores, float *chances, int64_t *order, float *head, double *odds) {
+    const int64_t *rows = pool->rows, n = pool->n;
     if (!n || !n_ways || !ways[0].vector) return 0;
     int64_t m = 0, failed = KB_NO_MEMORY;
     int64_t *group = malloc((size_t)n * sizeof *group);
@@ -246,7 +246,9 @@ int64_t kb_judge(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, co
     }
     float *titles = room, *more = room + n, *scratch = more + n;
     if ((failed = titles_of(corpus, ways, n_ways, asking, numbers, m, (int64_t *)keys, more, titles))) goto end;
-    failed = kb_features(n, m, group, words, grams, dense, cover, reverse, titles, flags, &scale, scratch, features);
+    const float *words = pool->scores, *cover = words + 3 * n;
+    failed = kb_features(n, m, group, words, words + n, words + 2 * n, cover, cover + KB_FIELDS * n, titles, flags, &scale,
+                         scratch, features);
     if (failed || !models->ranker) goto end;
     if ((failed = kb_trees(models->ranker, features, m, sums))) goto end;
     for (int64_t i = 0; i < m; i++) {
@@ -256,7 +258,10 @@ int64_t kb_judge(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, co
         raw[i] = scores[i] = (float)(sums[i] + ties * TIE_WEIGHT);
     }
     own_language_first(corpus, asking, numbers, m, keys, scores, flags);
-    for (int64_t i = 0; i < m; i++) keys[i] = kb_key(scores[i], (uint32_t)i);
+    for (int64_t i = 0; i < m; i++) {
+        chances[i] = (float)(1 / (1 + exp(-(double)scores[i])));
+        keys[i] = kb_key(scores[i], (uint32_t)i);
+    }
     kb_sort(keys, m, keys + m);
     for (int64_t i = 0; i < m; i++) order[i] = (uint32_t)keys[i];
     head_of(features, scores, flags, order, m, keys, head);
@@ -272,4 +277,4 @@ end:
 }
 
 /* Raised with whatever changes a signature: kbsearch/native.py refuses a library of another number. */
-int kb_version(void) { return 8; }
+int kb_version(void) { return 9; }

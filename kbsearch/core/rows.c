@@ -9,14 +9,6 @@ enum { LOOKED_AT = 6 }; /* of an article; aliases among them show a passage that
 
 static const float LEXICAL = .55f, LEAST_SPREAD = .02f; /* as kbsearch/rank.py says */
 
-/* A pool: n rows, ascending, and what each leg says of them. */
-typedef struct {
-    const int64_t *rows;
-    const float *words, *grams, *dense;
-    int64_t n;
-    float words_ceiling, grams_ceiling;
-} kb_pooled;
-
 static float coverage(float score, float ceiling) {
     float share = ceiling > 0 ? score / ceiling : 0;
     return share * sqrtf(share);
@@ -24,15 +16,16 @@ static float coverage(float score, float ceiling) {
 
 /* The scores of kbsearch/rank.py for all legs together. */
 static void fuse(const kb_pooled *pool, float *scores) {
+    const float *words = pool->scores, *grams = words + pool->n, *dense = grams + pool->n;
     float low = INFINITY, high = -INFINITY;
     for (int64_t i = 0; i < pool->n; i++) {
-        low = pool->dense[i] < low ? pool->dense[i] : low;
-        high = pool->dense[i] > high ? pool->dense[i] : high;
+        low = dense[i] < low ? dense[i] : low;
+        high = dense[i] > high ? dense[i] : high;
     }
     float spread = high - low > LEAST_SPREAD ? high - low : LEAST_SPREAD;
     for (int64_t i = 0; i < pool->n; i++) {
-        float lexical = (coverage(pool->words[i], pool->words_ceiling) + coverage(pool->grams[i], pool->grams_ceiling)) / 2;
-        scores[i] = LEXICAL * lexical + (1 - LEXICAL) * ((pool->dense[i] - low) / spread);
+        float lexical = (coverage(words[i], pool->words_ceiling) + coverage(grams[i], pool->grams_ceiling)) / 2;
+        scores[i] = LEXICAL * lexical + (1 - LEXICAL) * ((dense[i] - low) / spread);
     }
 }
 
