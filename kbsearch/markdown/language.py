@@ -21,7 +21,7 @@ _POLITE_QUESTIONS = ("ですか", "ますか", "でしょうか", "ませんか"
 _CLOSERS = "」』）)】]\"”'’*_ 　。"
 
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
-_HAN = re.compile("[㐀-䶿一-鿿豈-﫿]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _HANGUL = re.compile("[가-힣]")
 _LETTER = re.compile(r"[^\W\d_]")
 
