@@ -134,6 +134,11 @@ def test_a_question_heading_is_a_unit() -> None:
         ("Ｑ１．送料は？", "Ａ１．無料です。"),
         ("問：送料は？", "答：無料です。"),
         ("【質問】送料は？", "【回答】無料です。"),
+        ("■Q. 送料は？", "■A. 無料です。"),
+        ("◆ 質問：送料は？", "◇ 回答：無料です。"),
+        ("Q 送料は？", "A 無料です。"),
+        ("Ｑ　送料は？", "Ａ　無料です。"),
+        ("> Q. 送料は？", "> A. 無料です。"),
     ],
 )
 @pytest.mark.parametrize("between", ["\n", "\n\n"])
@@ -167,6 +172,72 @@ def test_bold_questions_are_units_where_there_are_several() -> None:
 def test_a_definition_list_of_questions_is_units() -> None:
     text = "# 案内\n\n送料は？\n: 無料です。\n\n期限は？\n: 14日です。\n\n    延長できます。\n"
     assert units(text) == [("送料は？", "無料です。", (3, 4)), ("期限は？", "14日です。\n延長できます。", (6, 9))]
+
+
+def test_a_bold_line_that_asks_has_its_answer_on_the_next_lines() -> None:
+    text = "# 案内\n\n**送料は？**\n無料です。\n離島もです。\n\n**期限は？**  \n14日です。\n**交換は？**\n30日です。\n"
+    assert units(text) == [
+        ("送料は？", "無料です。離島もです。", (3, 5)),
+        ("期限は？", "14日です。", (7, 8)),
+        ("交換は？", "30日です。", (9, 10)),
+    ]
+    assert units("# 案内\n\n**送料は？**\n無料です。\n\n**注意**\n割れ物です。\n") == [], "one alone may be emphasis"
+
+
+def test_a_quoted_question_is_answered_below_the_quotation() -> None:
+    text = "# 案内\n\n> Q. 送料は？\n\nA. 無料です。\n\n> ご利用の声\n\nよかったです。\n"
+    assert units(text) == [("送料は？", "無料です。\nご利用の声\nよかったです。", (3, 9))]
+    assert units("# 案内\n\n> Q 社の話。\n>\n> 続き。\n") == []
+
+
+@pytest.mark.parametrize(
+    ("head", "first"),
+    [
+        ("| 質問 | 回答 |", "| 送料 | 無料です。 |"),
+        ("| Q | A |", "| 送料 | 無料です。 |"),
+        ("|No.|ご質問|答え|", "|1|送料|無料です。|"),
+    ],
+)
+def test_a_table_of_questions_and_answers_is_units(head: str, first: str) -> None:
+    """However they are worded. The source of each has the head of the table, so that it can be shown by itself."""
+    line = "|---" * head.count("|", 1) + "|"
+    text = f"# 案内\n\n前書き。\n\n{head}\n{line}\n{first}\n\n後書き。\n"
+    article = parse(text)
+    assert units(text) == [("送料", "無料です。", (7, 7))]
+    assert article.sections[1].markdown == f"{head}\n{line}\n{first}"
+    assert [passage.text for passage in article.passages if not passage.headings] == ["前書き。", "後書き。"]
+
+
+def test_what_else_a_table_of_questions_says_goes_with_the_answer() -> None:
+    text = "# Help\n\n| Area | Question | Answer |\n|---|---|---|\n| Shop | Fees? | None. |\n| | Hours? | 9 to 5. |\n"
+    assert units(text) == [("Fees?", "None.\nArea: Shop", (5, 5)), ("Hours?", "9 to 5.", (6, 6))]
+
+
+def test_other_tables_stay_tables() -> None:
+    for head in ("質問数 | 件数", "Q1 | Q2", "品目 | 回答", "質問 | 質問"):
+        assert units(f"# 表\n\n| {head} |\n|---|---|\n| a | b |\n") == []
+
+
+def test_an_html_list_of_questions_is_units() -> None:
+    text = (
+        "# 案内\n\n<dl>\n<dt>送料は<b>？</b></dt>\n<dd>無料<br>です。</dd>\n"
+        "<dt>期限は？\n<dd><p>14日です。</p>\n<dd>延長できます。\n</dl>\n"
+    )
+    assert units(text) == [("送料は？", "無料\nです。", (4, 5)), ("期限は？", "14日です。\n延長できます。", (6, 8))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<dl><dt>返品</dt><dd>送り返すこと。</dd></dl>",
+        "<dl><dt>送料は？</dt><dd><dl><dt>国内</dt><dd>無料</dd></dl></dd></dl>",
+        "<dl>\n</dl>",
+        "<dlx><dt>送料は？</dt></dlx>",
+        "<div><dt>送料は？</dt></div>",
+    ],
+)
+def test_an_html_list_of_something_else_stays_as_it_is(text: str) -> None:
+    assert units(f"# 用語\n\n前書き。\n\n{text}\n") == []
 
 
 def test_a_glossary_is_no_faq() -> None:

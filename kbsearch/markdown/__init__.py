@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BYTES", "VERSION", "parse_article", "procedure_of", "write"]
 
-VERSION = 5
+VERSION = 6
 """Raise it whenever the same bytes would give another article: a build then parses every file again."""
 
 

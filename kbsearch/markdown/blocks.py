@@ -23,6 +23,8 @@ from kbsearch.markdown.notes import alert_label, container_label, include_text
 from kbsearch.markdown.pictures import html_pictures, pictures_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markdown_it.token import Token
 
     from kbsearch.model import Lines
@@ -66,6 +68,8 @@ class Block:
     pictures
         The row, the alternative text and the path of each picture in the block's own text; only where they are asked
         for, because a search needs the texts alone.
+    bold
+        Which rows of a paragraph are in bold from their first to their last character.
     """
 
     kind: str
@@ -75,6 +79,7 @@ class Block:
     level: int = 0
     mark: str = ""
     pictures: tuple[tuple[int, str, str], ...] = ()
+    bold: tuple[int, ...] = ()
 
     def text(self) -> str:
         """Plain text of the block with everything inside it."""
@@ -216,8 +221,10 @@ class _Builder:
             block.rows = [" ".join(join_lines(rows).split("\n")).strip()]
         else:
             block.rows = include_text(rows, keep_empty=self._tells_pictures)
-            if block.kind == "paragraph" and _is_strong(token):
-                block.mark = "strong"
+            if block.kind == "paragraph":
+                bold = _bold_rows(token)
+                block.mark = "strong" if _is_strong(token.children or ()) else block.mark
+                block.bold = tuple(place for place, is_bold in enumerate(bold) if is_bold and len(bold) == len(rows))
 
     def _note(self, number: int) -> None:
         text = self._footnotes.take(number)
@@ -250,11 +257,23 @@ class _Builder:
         self._notes = []
 
 
-def _is_strong(token: Token) -> bool:
-    """Whether a paragraph is bold from its first to its last character, as a question often is."""
-    children = [child for child in token.children or () if child.type != "text" or child.content.strip()]
+def _bold_rows(token: Token) -> list[bool]:
+    """Whether each row of a paragraph is bold from its first to its last character."""
+    rows: list[list[Token]] = [[]]
+    for child in token.children or ():
+        if child.type in {"softbreak", "hardbreak"}:
+            rows.append([])
+        else:
+            rows[-1].append(child)
+    return [_is_strong(row) for row in rows]
+
+
+def _is_strong(tokens: Sequence[Token]) -> bool:
+    """Whether what stands in these is bold from its first to its last character, as a question often is."""
+    children = [child for child in tokens if child.type != "text" or child.content.strip()]
     types = [child.type for child in children]
-    return types[:1] == ["strong_open"] and types.index("strong_close") == len(types) - 1
+    ends = types[:1] == ["strong_open"] and types[-1] == "strong_close"
+    return ends and types.index("strong_close") == len(types) - 1
 
 
 def _make_alert(quote: Block, lang: str) -> None:

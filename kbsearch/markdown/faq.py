@@ -1,7 +1,8 @@
 """Question/answer units: the shapes in which people write FAQ pages → one section of kind ``qa`` each.
 
-Known shapes: a heading that asks; ``Q. …`` and ``A. …`` as paragraphs, lines or list items (``Ｑ：``, ``問：``, bold,
-numbered); definition lists; ``<details>`` boxes; a question as a bold paragraph.
+Known shapes: a heading that asks; ``Q. …`` and ``A. …`` as paragraphs, lines, list items or in a quotation (``Ｑ：``,
+``問：``, ``■Q``, bold, numbered); definition lists, in HTML too; tables with a column of questions and one of answers;
+``<details>`` boxes; a question as a bold paragraph or line.
 
 Use: :func:`find_units` on the drafts of an article.
 
@@ -15,6 +16,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kbsearch.markdown.blocks import Block
+from kbsearch.markdown.boxes import ASKS, html_list, question_table
 from kbsearch.markdown.language import ends_as_question, join_lines
 from kbsearch.markdown.sections import Draft
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["find_units", "is_mostly_units"]
 
 _NUMBER = r"[ 　]?[0-9０-９]{0,3}(?:[-‐－][0-9０-９]{1,3})?"
-_DELIMITER = r"(?:[ 　]*[.．:：。、)）\]］】][ 　]*|(?<=[0-9０-９])[ 　]+)"
-_OPENING = r"[\[［【(（]?"
+_DELIMITER = (
+    r"(?:[ 　]*[.．:：。、)）\]］】][ 　]*|(?<=[0-9０-９])[ 　]+"
+    r"|(?<=[QＱAＡ])[ 　]+(?=[^\x00-\x7f]))"  # 「Q 送料は」; in English an A is most often a word
+)
+_OPENING = r"(?:[■□◆◇●○▼▽▶►★☆・][ 　]?)?[\[［【(（]?"
 _QUESTION = re.compile(f"{_OPENING}(?:[QＱ]|Question|QUESTION|ご質問|質問|問い|問){_NUMBER}{_DELIMITER}")
 _ANSWER = re.compile(f"{_OPENING}(?:[AＡ]|Answer|ANSWER|ご回答|回答|答え|答){_NUMBER}{_DELIMITER}")
 _ANSWER_HEADINGS = {"answer", "回答", "ご回答", "答え", "答", "a"}
@@ -147,6 +152,12 @@ class _Finder:
             yield unit, None
         elif block.kind == "definitions":
             yield from self._definition_units(draft, block)
+        elif (entries := html_list(block)) is not None:
+            yield from self._definition_units(draft, entries)
+        elif (entries := question_table(block)) is not None:
+            for unit, rest in self._definition_units(draft, entries):
+                unit.head = (block.lines[0], block.lines[0] + 1)  # the names of the columns, and the line below
+                yield unit, rest
 
     def _asks_box(self, blocks: Sequence[Block], index: int) -> bool:
         mark = blocks[index].mark
@@ -163,7 +174,8 @@ class _Finder:
             if child.kind == "term":
                 question = _one_line(child)
                 marked = _QUESTION.match(question)
-                is_open = bool(question) and (self._is_faq or bool(marked) or ends_as_question(question))
+                asks = child.mark == ASKS or self._is_faq or bool(marked) or ends_as_question(question)
+                is_open = bool(question) and asks
                 if is_open:
                     units.append(_unit(draft, question[marked.end() :] if marked else question, child))
             if not is_open:
@@ -203,14 +215,31 @@ def _is_bold_question(block: Block) -> bool:
 
 
 def _at_markers(block: Block) -> list[Block]:
-    """Cut a paragraph before each row that begins with a marker, and a list of questions and answers into its items."""
-    if block.kind == "list" and _QUESTION.match(_first_row(block)):
-        inner = [part for item in block.children for child in item.children for part in _at_markers(child)]
-        if any(_ANSWER.match(_first_row(part)) for part in inner):
+    """Cut a paragraph before each row that begins with a marker or asks in bold, and behind the latter.
+
+    A list or a quotation of questions and answers is cut into what is inside.
+    """
+    if block.kind in {"list", "quote"} and _QUESTION.match(_first_row(block)):
+        is_quote = block.kind == "quote"
+        held = [block] if is_quote else block.children
+        inner = [part for item in held for child in item.children for part in _at_markers(child)]
+        if any(_ANSWER.match(_first_row(part)) for part in inner) or (is_quote and len(inner) == 1):
             return inner
-    if block.kind != "paragraph" or len(block.rows) == 1 or not _is_marked(block.rows[0]):
+    if block.kind != "paragraph" or len(block.rows) == 1:
         return [block]
-    starts = [index for index, row in enumerate(block.rows) if _is_marked(row) or _answers_row(block.rows, index - 1)]
+    if _is_marked(block.rows[0]):
+        rows = block.rows
+        return _cut(block, [at for at, row in enumerate(rows) if _is_marked(row) or _answers_row(rows, at - 1)])
+    asking = [place for place in block.bold if ends_as_question(block.rows[place].strip())]
+    starts = sorted({0, *asking, *(place + 1 for place in asking if place + 1 < len(block.rows))})
+    parts = _cut(block, starts) if asking else [block]
+    for part, start in zip(parts, starts, strict=False):
+        part.mark = "strong" if asking and start in asking else part.mark
+    return parts
+
+
+def _cut(block: Block, starts: Sequence[int]) -> list[Block]:
+    """A paragraph as several, which begin at these rows; the first of them at 0."""
     last = block.lines[1]
     parts = []
     for start, end in zip(starts, [*starts[1:], len(block.rows)], strict=True):

@@ -39,7 +39,8 @@ class Draft:
     """A section in the making.
 
     ``explicit_id`` is the ``{#id}`` of its heading. ``breaks`` are the indexes of blocks before which a unit was
-    taken out: no passage reaches across.
+    taken out: no passage reaches across. ``head`` are the lines that the source of a unit needs above its own: those
+    of the table that it is a row of.
     """
 
     heading: str
@@ -50,6 +51,7 @@ class Draft:
     explicit_id: str = ""
     blocks: list[Block] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
+    head: Lines | None = None
 
     def text(self) -> str:
         """Plain text of the blocks."""
@@ -140,6 +142,7 @@ def finish_sections(drafts: Sequence[Draft], rows: Sequence[str], title: str) ->
     for draft in drafts:
         first, last = draft.lines
         anchor = promised.get(id(draft)) or (slugger.claim(slugify(draft.heading)) if draft.level else "")
-        markdown = "\n".join(rows[first - 1 : last])
+        above = rows[draft.head[0] - 1 : draft.head[1]] if draft.head else []
+        markdown = "\n".join([*above, *rows[first - 1 : last]])
         sections.append(Section(anchor, draft.heading, draft.headings, draft.level, draft.kind, draft.lines, markdown))
     return tuple(sections)
