@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,14 @@ import numpy as np
 from kbsearch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["JudgedQuery", "read_judgements", "sample", "withhold"]
+__all__ = ["JudgedQuery", "doubts", "read_judgements", "sample", "withhold"]
 
 _UNANSWERABLE = "unanswerable"
 _MAX_SCORE_DIGITS = 2  # gains are powers of two
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,32 @@ def read_judgements(queries: Path, qrels: Path) -> list[JudgedQuery]:
         query_type, lang = str(entry.get("type", "question")), str(entry.get("lang", ""))
         found.append(JudgedQuery(query_id, text, lang, query_type, where, relevant[query_id]))
     return found
+
+
+def doubts(queries: Sequence[JudgedQuery], served: Collection[str]) -> list[str]:
+    """What makes the figures of a set mean less than they seem to, a sentence each; empty when all is well.
+
+    ``served`` are the ids of the articles that can be found. One that was renamed or hidden since it was judged counts
+    as not found in every question, which nobody sees in a mean.
+    """
+    found = []
+    judged = {article for query in queries for article in query.relevant}
+    if missing := sorted(judged.difference(served)):
+        questions = sum(not query.relevant.keys().isdisjoint(missing) for query in queries)
+        found.append(
+            f"{len(missing):,} of {len(judged):,} judged articles cannot be found here, which lowers the figures of "
+            f"{questions:,} {'question' if questions == 1 else 'questions'}: {_named(missing)}"
+        )
+    if double := sorted(name for name, count in Counter(query.id for query in queries).items() if count > 1):
+        found.append(
+            f"{len(double):,} ids are those of several questions each, which share their judgements: {_named(double)}"
+        )
+    return found
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def sample(queries: Sequence[JudgedQuery], limit: int, seed: int = 0) -> list[JudgedQuery]:

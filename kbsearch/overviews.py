@@ -159,7 +159,7 @@ class BuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an index holds, for ``kbsearch status``."""
+    """What an index holds, for ``kbsearch status``; ``synonyms``: phrases that others stand for, too."""
 
     index: str
     generation: str
@@ -176,6 +176,7 @@ class Status:
     bytes: int
     warnings: tuple[ArticleWarning, ...]
     handles: Mapping[str, int] = field(default_factory=dict)
+    synonyms: int = 0
 
     def __repr__(self) -> str:
         held = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())

@@ -276,6 +276,7 @@ def status_table(status: Status) -> RenderableType:
     table.add_row("dense leg", f"{kinds}, recall@100 {status.dense['recall_at_100']:.3f}")
     table.add_row("confidence", ", ".join(_calibration(status.calibration)))
     table.add_row("handles", _handles(status.handles))
+    table.add_row("synonyms", f"for {status.synonyms:,} phrases" if status.synonyms else "none")
     table.add_row("on disk", f"{status.bytes / 1e6:,.1f} MB")
     faulty = sum(warning.fatal for warning in status.warnings)
     table.add_row("warnings", f"{len(status.warnings):,}, {_left_out(faulty)}")

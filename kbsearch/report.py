@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kbsearch.comparison import compare, perturb
 from kbsearch.evaluate import METRICS, Evaluation, Record, evaluate, trust
-from kbsearch.judgements import JudgedQuery, sample, withhold
+from kbsearch.judgements import JudgedQuery, doubts, sample, withhold
 from kbsearch.measures import rounded
 from kbsearch.rank import MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kbsearch.model import Progress
     from kbsearch.rank import Mode
@@ -126,6 +126,8 @@ class Plan:
         How many questions to list.
     demands
         Values to keep.
+    served
+        Ids of the articles that can be found, to warn of judged ones that cannot; without them nobody looks.
     """
 
     modes: Sequence[Mode] = MODES
@@ -137,6 +139,7 @@ class Plan:
     against_mode: Mode | None = None
     worst: int = 0
     demands: Sequence[Demand] = ()
+    served: Collection[str] | None = None
 
 
 def make_report(
@@ -144,6 +147,7 @@ def make_report(
 ) -> dict[str, Any]:
     """Measure all that was planned, as JSON."""
     tell = progress or (lambda _stage, _done, _total: None)
+    warnings = [] if plan.served is None else doubts(queries, plan.served)
     if plan.limit is not None:
         queries = sample(queries, plan.limit, plan.seed)
     queries, hidden = withhold(queries, plan.holes, plan.seed) if plan.holes else (queries, frozenset[str]())
@@ -154,6 +158,7 @@ def make_report(
         "generation": kb.generation,
         "limit": plan.limit,
         "seed": plan.seed,
+        "warnings": warnings,
         "holes": {"share": plan.holes, "withheld": sorted(hidden)} if plan.holes else None,
     }
     if plan.perturb:

@@ -453,4 +453,5 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         bytes=sum(size for size, _ in manifest["files"].values()),
         warnings=tuple(content.warnings()),
         handles=manifest["handles"],
+        synonyms=snapshot.synonyms.phrases,
     )

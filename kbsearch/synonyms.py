@@ -137,6 +137,11 @@ class Synonyms:
             if len(letters) >= _LEAST_LETTERS and japanese_share(phrase) > 0:
                 self._by_letters.append((letters, phrase))
 
+    @property
+    def phrases(self) -> int:
+        """For how many phrases there are others."""
+        return len(self._others)
+
     def wordings(self, question: str) -> list[str]:
         """The question with each phrase of a rule replaced: by the first of its others, by the second, and so on."""
         if not self._others:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,9 +140,28 @@ def test_show_prints_an_article_and_a_section(help_centre: Path) -> None:
     assert "Did you mean 返品#お客様都合の場合" in missing.stderr
 
 
+def test_verify_tells_of_a_converted_encoder_that_was_changed(
+    help_centre: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kbsearch.embed.convert import cache_folder
+
+    shutil.copytree(cache_folder(), tmp_path / "cache" / cache_folder().name)
+    monkeypatch.setenv("KBSEARCH_CACHE", str(tmp_path / "cache"))
+    sound = run(help_centre, "verify")
+    assert (sound.returncode, sound.stderr) == (0, "")
+    body = cache_folder() / "body.onnx"
+    raw = bytearray(body.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    body.write_bytes(raw)
+    changed = run(help_centre, "verify")
+    assert changed.returncode == 0, "the index is what its build wrote"
+    assert changed.stderr.startswith(f"warning: {body} was changed since it was converted.")
+
+
 def test_status_and_verify_read_the_index(help_centre: Path) -> None:
     status = json.loads(run(help_centre, "status", "--json").stdout)
     assert status["languages"] == {"en": 1, "ja": 1}
+    assert status["synonyms"] == 0
     assert status["counts"]["articles"] == 2
     verified = run(help_centre, "verify", "--exact")
     assert verified.returncode == 0

@@ -51,6 +51,15 @@ def run(kb_index: Path, tmp_path: Path, kbsearch: RunKbsearch) -> Eval:
     return evaluate
 
 
+def test_a_judged_article_that_is_not_there_is_told_on_screen_and_in_the_json(run: Eval, tmp_path: Path) -> None:
+    with (tmp_path / "qrels.tsv").open("a", encoding="utf-8") as file:
+        file.write("\npassword-1\t改名した記事\t1\n")
+    warning = "1 of 6 judged articles cannot be found here, which lowers the figures of 1 question: 改名した記事"
+    assert run("--mode", "lexical")[2].splitlines()[-1] == f"warning: {warning}"
+    code, output, errors = run("--mode", "lexical", "--json")
+    assert (code, json.loads(output)["warnings"], errors) == (0, [warning], f"warning: {warning}\n")
+
+
 @pytest.fixture
 def report(run: Eval) -> dict[str, Any]:
     """Everything there is."""

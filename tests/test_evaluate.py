@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from kbsearch.comparison import compare, perturb
 from kbsearch.errors import ConfigError
 from kbsearch.evaluate import METRICS, JudgedQuery, evaluate, read_judgements, score_ranking
-from kbsearch.judgements import sample, withhold
+from kbsearch.judgements import doubts, sample, withhold
 from kbsearch.report import DEMANDABLE, Demand, Plan, make_report, worst
 from kbsearch.results import Ranking
 from kbsearch.search import KnowledgeBase
@@ -180,6 +181,24 @@ def test_a_file_that_cannot_be_read_is_named(files: tuple[Path, Path], which: in
     with pytest.raises(ConfigError) as raised:
         read_judgements(*files)
     assert raised.value.source == str(files[which])
+
+
+def test_judged_articles_that_cannot_be_found_are_told(files: tuple[Path, Path]) -> None:
+    queries = read_judgements(*files)
+    assert doubts(queries, ["returns", "deadline", "password-en", "other"]) == []
+    assert doubts(queries, ["password-en"]) == [
+        "2 of 3 judged articles cannot be found here, which lowers the figures of 1 question: deadline, returns"
+    ]
+    many = [replace(queries[0], relevant={f"記事{n}": 1 for n in range(7)}), queries[1]]
+    assert doubts(many, [])[0].endswith("of 2 questions: password-en, 記事0, 記事1, 記事2, 記事3 and 3 more")
+
+
+def test_questions_with_one_id_are_told(files: tuple[Path, Path]) -> None:
+    files[0].write_text(QUERIES + '{"id": "q1", "text": "送料"}\n{"id": "q1", "text": "着払い"}\n', "utf-8")
+    queries = read_judgements(*files)
+    assert doubts(queries, ["returns", "deadline", "password-en"]) == [
+        "1 ids are those of several questions each, which share their judgements: q1"
+    ]
 
 
 # The evaluation

@@ -319,7 +319,9 @@ def verify(
     ] = False,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Check the index against its checksums."""
+    """Check the index, and the converted encoder, against their checksums."""
+    from kbsearch.embed import DEFAULT
+    from kbsearch.embed.convert import verify_cache
     from kbsearch.verify import check_files, check_ranking
 
     kb = open_index(index)
@@ -328,6 +330,9 @@ def verify(
         say(f"error: {error}")
     if damage:
         raise typer.Exit(damage[0].exit_code)
+    faults = verify_cache() if kb.status().encoder == DEFAULT else []
+    for fault in faults:
+        say(f"warning: {fault} It is converted anew when a question needs the encoder.")
     found: dict[str, Any] = {
         "version": JSON_VERSION,
         "generation": kb.generation,
@@ -393,6 +398,7 @@ def evaluate(
     from kbsearch.evaluate import METRICS, read_judgements
     from kbsearch.rank import BASELINES, MODES
     from kbsearch.report import Demand, Plan, make_report
+    from kbsearch.snapshot import today
 
     if holes is not None and not 0 < holes < 1:
         raise typer.BadParameter(f"--holes is a share between 0 and 1, such as 0.3, not {holes:g}")
@@ -411,6 +417,7 @@ def evaluate(
         perturb=(modes if mode else modes[:1]) if perturb else (),
         against=open_index(against) if against else None,
         against_mode=against_mode.value if against_mode else None,
+        served=frozenset(kb.snapshot.content.served_ids(today())),
     )  # fmt: skip
     with _progress() as progress:
         report = make_report(kb, judged, plan, progress)
@@ -420,6 +427,8 @@ def evaluate(
         from kbsearch.scoreboard import scoreboard
 
         show(scoreboard(report, METRICS))
+    for warning in report["warnings"]:
+        say(f"warning: {warning}")
     failed = [kept["reason"] for kept in report.get("fail_under", ()) if kept["failed"]]
     for reason in failed:
         say(f"failed: {reason}")
