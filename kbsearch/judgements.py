@@ -97,11 +97,11 @@ def doubts(queries: Sequence[JudgedQuery], served: Collection[str]) -> list[str]
     """
     found = []
     judged = {article for query in queries for article in query.relevant}
-    if missing := sorted(judged.difference(served)):
-        questions = sum(not query.relevant.keys().isdisjoint(missing) for query in queries)
+    if missing := judged.difference(served):
+        questions = sum(not missing.isdisjoint(query.relevant) for query in queries)
         found.append(
             f"{len(missing):,} of {len(judged):,} judged articles cannot be found here, which lowers the figures of "
-            f"{questions:,} {'question' if questions == 1 else 'questions'}: {_named(missing)}"
+            f"{questions:,} {'question' if questions == 1 else 'questions'}: {_named(sorted(missing))}"
         )
     if double := sorted(name for name, count in Counter(query.id for query in queries).items() if count > 1):
         found.append(

@@ -76,16 +76,18 @@ def read_sparsely(folder: Path) -> int:
     """
     advice = getattr(mmap, "MADV_RANDOM", None)
     try:
-        lines = _MAPS.read_text("utf-8", errors="surrogateescape").splitlines()
+        lines = _MAPS.read_bytes().split(b"\n")
     except OSError:
         return 0
     if advice is None:
         return 0
-    library, inside, found = ctypes.CDLL(None), f"{folder}{os.sep}", 0
+    # The system names the files themselves, not the links to them, and writes a line end as an escape.
+    inside = os.fsencode(f"{folder.resolve()}{os.sep}").replace(b"\n", rb"\012")
+    library, found = ctypes.CDLL(None), 0
     library.madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     for line in lines:
-        place, *_, file = line.split(None, 5)
-        if file.startswith(inside):
-            first, end = (int(number, 16) for number in place.split("-"))
+        fields = line.split(None, 5)
+        if fields[5:] and fields[5].startswith(inside):
+            first, end = (int(number, 16) for number in fields[0].split(b"-"))
             found += library.madvise(first, end - first, advice) == 0
     return found

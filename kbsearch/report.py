@@ -147,9 +147,9 @@ def make_report(
 ) -> dict[str, Any]:
     """Measure all that was planned, as JSON."""
     tell = progress or (lambda _stage, _done, _total: None)
-    warnings = [] if plan.served is None else doubts(queries, plan.served)
     if plan.limit is not None:
         queries = sample(queries, plan.limit, plan.seed)
+    warnings = [] if plan.served is None else doubts(queries, plan.served)
     queries, hidden = withhold(queries, plan.holes, plan.seed) if plan.holes else (queries, frozenset[str]())
     lead = plan.modes[0]
     found = evaluate(kb, queries, plan.modes, lambda done, total: tell("evaluate", done, total), without=hidden)

@@ -156,6 +156,7 @@ def test_verify_tells_of_a_converted_encoder_that_was_changed(
     changed = run(help_centre, "verify")
     assert changed.returncode == 0, "the index is what its build wrote"
     assert changed.stderr.startswith(f"warning: {body} was changed since it was converted.")
+    assert len(json.loads(run(help_centre, "verify", "--json").stdout)["warnings"]) == 1
 
 
 def test_status_and_verify_read_the_index(help_centre: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from kbsearch.markdown import parse_article
 from kbsearch.markdown.slug import Slugger, slugify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kbsearch.model import Article
 
 Unit = tuple[str, str, tuple[int, int]]
@@ -184,10 +187,56 @@ def test_a_bold_line_that_asks_has_its_answer_on_the_next_lines() -> None:
     assert units("# 案内\n\n**送料は？**\n無料です。\n\n**注意**\n割れ物です。\n") == [], "one alone may be emphasis"
 
 
-def test_a_quoted_question_is_answered_below_the_quotation() -> None:
+def test_a_quoted_question_is_answered_in_the_quotation_or_right_below() -> None:
     text = "# 案内\n\n> Q. 送料は？\n\nA. 無料です。\n\n> ご利用の声\n\nよかったです。\n"
     assert units(text) == [("送料は？", "無料です。\nご利用の声\nよかったです。", (3, 9))]
-    assert units("# 案内\n\n> Q 社の話。\n>\n> 続き。\n") == []
+    text = "# 案内\n\n前書き。\n\n> 質問：送料は？\n> 回答：500円です。\n>\n> 離島も。\n\nこのように書きます。\n"
+    assert units(text) == [("送料は？", "500円です。\n離島も。", (5, 8))]
+    assert [passage.text for passage in parse(text).passages][:2] == ["前書き。", "このように書きます。"]
+    for quoted in ("> Q 社の話。\n>\n> 続き。", "> Q. 送料は？\n\n本文。"):
+        assert units(f"# 案内\n\n{quoted}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("## 値はどこに入力しますか？\n\nA 列に値を入力します。", "A 列に値を入力します。"),
+        ("## 何を押しますか？\n\n・A ボタン\n・B ボタン", "・A ボタン・B ボタン"),
+        ("## 何がありますか？\n\n■A：東館\n■B：西館", "■A：東館 ■B：西館"),
+        ("## 案内\n\nQ 値は品質です。\n\nA 値は精度です。", "Q 値は品質です。\nA 値は精度です。"),
+        ("## Q 値の計算\n\n割ります。", "割ります。"),
+        ("## 案内\n\n■Q. 送料の話\n\n本文。", "■Q. 送料の話\n本文。"),
+        ("## 案内\n\n聞かれたら\n**これは何ですか？**\nと答えます。\n\n次に\n**いつですか？**\nと聞きます。",
+         "聞かれたらこれは何ですか？と答えます。\n次にいつですか？と聞きます。"),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_marker_stays(text: str, kept: str) -> None:
+    article = parse(f"前書き。\n\n{text}\n", front="title: 題")
+    assert article.passages[-1].text == kept
+    assert article.sections[-1].heading in text.split("\n", maxsplit=1)[0]
+
+
+def test_a_section_named_after_a_company_answers_nothing() -> None:
+    article = parse("## どの会社ですか？\n\n### A 社\n\n東京。\n\n### B 社\n\n大阪。\n", front="title: 題")
+    assert [section.heading for section in article.sections if section.level] == ["どの会社ですか？", "A 社", "B 社"]
+
+
+def test_spaced_markers_need_a_question_and_take_any_answer() -> None:
+    text = "# 案内\n\nQ 送料は\n  いくらですか？\nA 500円です。\n\nＱ　支払いは？\n\nＡ　PayPay も使えます。\n"
+    assert units(text) == [
+        ("送料はいくらですか？", "500円です。", (3, 5)),
+        ("支払いは？", "PayPay も使えます。", (7, 9)),
+    ]
+
+
+def test_questions_with_bullets_need_no_marked_answer_where_another_one_has_it() -> None:
+    text = "# 案内\n\n■Q. 送料は？\n\n無料です。\n\n■Q. 期限は？\n\n■A. 14日です。\n"
+    assert units(text) == [("送料は？", "無料です。", (3, 5)), ("期限は？", "14日です。", (7, 9))]
+
+
+def test_lines_that_speak_to_a_tool_do_not_move_the_bold_ones() -> None:
+    text = "# t\n\n本文\n[!INCLUDE [x](y.md)]\n**重要**\n\n[!INCLUDE [x](y.md)]\n**送料は？**\nはい。\n"
+    assert [passage.text for passage in parse(text).passages] == ["本文重要\n送料は？はい。"]
 
 
 @pytest.mark.parametrize(
@@ -199,12 +248,12 @@ def test_a_quoted_question_is_answered_below_the_quotation() -> None:
     ],
 )
 def test_a_table_of_questions_and_answers_is_units(head: str, first: str) -> None:
-    """However they are worded. The source of each has the head of the table, so that it can be shown by itself."""
+    """However they are worded. The source of each is a question with its answer, for a row says nothing by itself."""
     line = "|---" * head.count("|", 1) + "|"
     text = f"# 案内\n\n前書き。\n\n{head}\n{line}\n{first}\n\n後書き。\n"
     article = parse(text)
     assert units(text) == [("送料", "無料です。", (7, 7))]
-    assert article.sections[1].markdown == f"{head}\n{line}\n{first}"
+    assert article.sections[1].markdown == "**送料**\n\n無料です。"
     assert [passage.text for passage in article.passages if not passage.headings] == ["前書き。", "後書き。"]
 
 
@@ -213,9 +262,28 @@ def test_what_else_a_table_of_questions_says_goes_with_the_answer() -> None:
     assert units(text) == [("Fees?", "None.\nArea: Shop", (5, 5)), ("Hours?", "9 to 5.", (6, 6))]
 
 
+def test_no_cell_of_a_table_of_questions_is_lost() -> None:
+    """Numbers of a column that counts nothing, pipes in cells, rows that go on with the answer above, ragged rows."""
+    table = (
+        "| **質問** | 回答 | 電話番号 |\n|---|---|---|\n| 解約は？ | [電話](tel:0) で | 0120123456 |\n"
+        "|  | 夜間は休みです |\n| A \\| B の違いは | `x \\| y` です |  |\n"
+    )
+    article = parse(f"# 案内\n\n{table}")
+    assert units(f"# 案内\n\n{table}") == [
+        ("解約は？", "電話 で\n電話番号: 0120123456\n夜間は休みです", (5, 6)),
+        ("A | B の違いは", "x | y です", (7, 7)),
+    ]
+    assert [section.markdown for section in article.sections if section.kind == "qa"] == [
+        "**解約は？**\n\n[電話](tel:0) で\n\n電話番号: 0120123456\n\n夜間は休みです",
+        "**A | B の違いは**\n\n`x | y` です",
+    ]
+
+
 def test_other_tables_stay_tables() -> None:
     for head in ("質問数 | 件数", "Q1 | Q2", "品目 | 回答", "質問 | 質問"):
         assert units(f"# 表\n\n| {head} |\n|---|---|\n| a | b |\n") == []
+    assert units("# 部品\n\n| 型番 | Q | A |\n|---|---|---|\n| X1 | 抵抗 | 2 |\n") == []
+    assert units("# 値\n\n| Q | A |\n|---|---|\n| 10 | 2 |\n| 0.7 | 3 |\n") == []
 
 
 def test_an_html_list_of_questions_is_units() -> None:
@@ -232,12 +300,46 @@ def test_an_html_list_of_questions_is_units() -> None:
         "<dl><dt>返品</dt><dd>送り返すこと。</dd></dl>",
         "<dl><dt>送料は？</dt><dd><dl><dt>国内</dt><dd>無料</dd></dl></dd></dl>",
         "<dl>\n</dl>",
+        "<dl>\n<dt>送料は？</dt>\n<dd>500円</dd>\n</dl>\n<p>この段落は重要です。</p>",
+        "<dl>\n<p>平日のみ</p>\n<dt>送料は？</dt>\n<dd>500円</dd>\n</dl>",
+        "<dl>\n<dt>送料は？</dt>\n<dd>\n\n500円です。\n\n</dd>\n</dl>",
+        "<dl>\n<dt>送料は？</dt>\n<dd>500円です。",
         "<dlx><dt>送料は？</dt></dlx>",
         "<div><dt>送料は？</dt></div>",
     ],
 )
 def test_an_html_list_of_something_else_stays_as_it_is(text: str) -> None:
-    assert units(f"# 用語\n\n前書き。\n\n{text}\n") == []
+    article = parse(f"# 用語\n\n前書き。\n\n{text}\n")
+    assert [section.kind for section in article.sections] == ["section"]
+    shown = "".join(passage.text for passage in article.passages)
+    assert all(word in shown for word in re.findall("[ぁ-んァ-ヶ一-龠0-9]+", text))
+
+
+def test_two_terms_of_an_html_list_may_have_one_answer() -> None:
+    text = "# 案内\n\n<dl>\n<dt>送料は？</dt>\n<dt>配送料は？</dt>\n<dd>無料です。</dd>\n</dl>\n"
+    assert units(text) == [("送料は？ / 配送料は？", "無料です。", (4, 6))]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda n: "<dl>\n" + "<dt>送料は？</dt>\n<dd>無料です。</dd>\n" * n + "</dl>\n",
+        lambda n: "**送料は？**\n無料です。\n" * n,
+        lambda n: "■Q. 送料は？\n■A. 無料です。\n" * n,
+        lambda n: "Q 送料は？\nQ 送料は\n" * n,
+        lambda n: "| " + "長い" * n + " | 質問 | 回答 |\n|---|---|---|\n" + "| x | 送料は | 無料 |\n" * n,
+    ],
+    ids=["dl", "bold", "bullets", "spaces", "table"],
+)
+def test_long_pages_of_questions_are_read_in_time_that_grows_with_them(shape: Callable[[int], str]) -> None:
+    def seconds(n: int) -> float:
+        raw, start = f"# 案内\n\n{shape(n)}".encode(), time.process_time()
+        article, _ = parse_article(raw, "a.md")
+        assert sum(len(section.markdown) for section in article.sections) < 3 * len(raw)
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(8_000) < 40 * max(seconds(1_000), 0.02)
 
 
 def test_a_glossary_is_no_faq() -> None:

@@ -49,6 +49,17 @@ def test_only_the_files_of_the_folder_are_no_longer_read_ahead(tmp_path: Path) -
 
 
 @linux
+def test_links_and_line_ends_in_a_path_do_not_matter(tmp_path: Path) -> None:
+    releases = tmp_path / "発行\n済み"
+    releases.mkdir()
+    (tmp_path / "current").symlink_to(releases)
+    for name in ("a.npy", "b\u2028\x85\r.npy"):
+        save_column(releases / name, np.arange(5_000, dtype=np.int64))
+    columns = [load_column(file, np.int64) for file in sorted((tmp_path / "current").iterdir())]
+    assert read_sparsely(tmp_path / "current") == len(columns) == 2
+
+
+@linux
 def test_nothing_mapped_is_nothing_to_do(tmp_path: Path) -> None:
     assert read_sparsely(tmp_path) == 0
 

@@ -320,8 +320,7 @@ def verify(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Check the index, and the converted encoder, against their checksums."""
-    from kbsearch.embed import DEFAULT
-    from kbsearch.embed.convert import verify_cache
+    from kbsearch.embed import faults
     from kbsearch.verify import check_files, check_ranking
 
     kb = open_index(index)
@@ -330,13 +329,14 @@ def verify(
         say(f"error: {error}")
     if damage:
         raise typer.Exit(damage[0].exit_code)
-    faults = verify_cache() if kb.status().encoder == DEFAULT else []
-    for fault in faults:
-        say(f"warning: {fault} It is converted anew when a question needs the encoder.")
+    warnings = [f"{fault} It is converted anew when it is needed." for fault in faults(kb.status().encoder)]
+    for warning in warnings:
+        say(f"warning: {warning}")
     found: dict[str, Any] = {
         "version": JSON_VERSION,
         "generation": kb.generation,
         "files": len(kb.snapshot.generation.manifest["files"]),
+        "warnings": warnings,
     }
     if exact:
         with _progress() as progress:

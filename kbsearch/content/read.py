@@ -182,9 +182,10 @@ class Content:
         if missing:
             found = self._read_rows(missing)
             characters = sum(len(passage.text) for passage in found)
-            if self._recent_characters + characters > _RECENT_CHARACTERS:
-                recent = self._recent_rows = {row: recent[row] for row in rows if row in recent}
+            if self._recent_characters + characters > _RECENT_CHARACTERS or len(recent) > _RECENT:
+                recent = {row: recent[row] for row in rows if row in recent}
                 self._recent_characters = sum(len(passage.text) for passage in recent.values())
+                self._recent_rows = recent  # from here on another thread may write into it
             self._recent_characters += characters  # two threads at once may lose some, which does not matter
             recent.update({passage.row: passage for passage in found})
         return recent

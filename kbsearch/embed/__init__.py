@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kbsearch.model import Encoder
 
-__all__ = ["DEFAULT", "load_encoder", "text_key", "warm_up"]
+__all__ = ["DEFAULT", "faults", "load_encoder", "text_key", "warm_up"]
 
 DEFAULT = "e5-small"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
@@ -92,6 +92,15 @@ def warm_up(name: str) -> None:
         return
     if isinstance(encoder, E5Small):  # a test may have put another one there
         encoder.open_beside()
+
+
+def faults(name: str) -> list[str]:
+    """What is wrong with the files that an encoder keeps on this machine, a sentence each."""
+    if name != DEFAULT:
+        return []
+    from kbsearch.embed.convert import verify_cache
+
+    return verify_cache()
 
 
 def text_key(text: str) -> str:

@@ -112,9 +112,9 @@ def verify_cache() -> list[str]:
     It is what :func:`converted` finds and repairs, by SHA-256 in the place of CRC-32.
     """
     folder = cache_folder()
-    if not folder.exists():
-        return []
     try:
+        if not folder.exists():
+            return []
         files = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
         expected = {folder / name: entry[1] for name, entry in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

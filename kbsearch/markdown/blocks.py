@@ -70,6 +70,8 @@ class Block:
         for, because a search needs the texts alone.
     bold
         Which rows of a paragraph are in bold from their first to their last character.
+    cells
+        Of a row of a table.
     """
 
     kind: str
@@ -80,6 +82,7 @@ class Block:
     mark: str = ""
     pictures: tuple[tuple[int, str, str], ...] = ()
     bold: tuple[int, ...] = ()
+    cells: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Plain text of the block with everything inside it."""
@@ -224,7 +227,8 @@ class _Builder:
             if block.kind == "paragraph":
                 bold = _bold_rows(token)
                 block.mark = "strong" if _is_strong(token.children or ()) else block.mark
-                block.bold = tuple(place for place, is_bold in enumerate(bold) if is_bold and len(bold) == len(rows))
+                if len(bold) == len(rows) == len(block.rows):  # else some speak to a tool
+                    block.bold = tuple(place for place, is_bold in enumerate(bold) if is_bold)
 
     def _note(self, number: int) -> None:
         text = self._footnotes.take(number)
@@ -234,7 +238,7 @@ class _Builder:
     def _close(self, *, is_fenced: bool) -> None:
         block = self._stack.pop()
         if block.kind == "row":
-            block.rows = [" | ".join(block.rows)]
+            block.cells, block.rows = tuple(block.rows), [" | ".join(block.rows)]
         elif block.kind == "quote":
             _make_alert(block, self._lang)
         if is_fenced:

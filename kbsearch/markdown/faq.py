@@ -12,12 +12,13 @@ mean other things elsewhere.
 
 from __future__ import annotations
 
-import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from kbsearch.markdown.blocks import Block
 from kbsearch.markdown.boxes import ASKS, html_list, question_table
 from kbsearch.markdown.language import ends_as_question, join_lines
+from kbsearch.markdown.pairs import ANSWER, QUESTION, with_plain_markers
 from kbsearch.markdown.sections import Draft
 
 if TYPE_CHECKING:
@@ -25,15 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_units", "is_mostly_units"]
 
-_NUMBER = r"[ 　]?[0-9０-９]{0,3}(?:[-‐－][0-9０-９]{1,3})?"
-_DELIMITER = (
-    r"(?:[ 　]*[.．:：。、)）\]］】][ 　]*|(?<=[0-9０-９])[ 　]+"
-    r"|(?<=[QＱAＡ])[ 　]+(?=[^\x00-\x7f]))"  # 「Q 送料は」; in English an A is most often a word
-)
-_OPENING = r"(?:[■□◆◇●○▼▽▶►★☆・][ 　]?)?[\[［【(（]?"
-_QUESTION = re.compile(f"{_OPENING}(?:[QＱ]|Question|QUESTION|ご質問|質問|問い|問){_NUMBER}{_DELIMITER}")
-_ANSWER = re.compile(f"{_OPENING}(?:[AＡ]|Answer|ANSWER|ご回答|回答|答え|答){_NUMBER}{_DELIMITER}")
 _ANSWER_HEADINGS = {"answer", "回答", "ご回答", "答え", "答", "a"}
+_ENDS = tuple("。．.！!？?：:）)」』")  # of what stands above a question by itself
 _MIN_UNITS = 2
 _ACCORDION = 2  # this many boxes in a row are a list of topics, a single one is an aside
 
@@ -49,7 +43,9 @@ def find_units(drafts: Sequence[Draft], *, is_faq: bool) -> list[Draft]:
         Whether the article says that it is an FAQ, so that doubtful shapes are questions too.
     """
     for draft in drafts:
-        draft.blocks = [part for block in draft.blocks for part in _at_markers(block)]
+        with_plain_markers(draft.blocks, is_faq=is_faq)
+        unquoted = (part for pair in zip_longest(draft.blocks, draft.blocks[1:]) for part in _unquoted(*pair))
+        draft.blocks = [part for block in unquoted for part in _at_markers(block)]
     pairs = sum(_opens_pair(draft.blocks, index) for draft in drafts for index in range(len(draft.blocks)))
     bold = sum(_is_bold_question(block) for draft in drafts for block in draft.blocks)
     finder = _Finder(eager=is_faq or pairs > 0, bold=is_faq or bold >= _MIN_UNITS, is_faq=is_faq)
@@ -122,7 +118,7 @@ class _Finder:
             draft.blocks, draft.breaks, draft.lines = own, breaks, (draft.lines[0], max(last, draft.lines[0]))
             if not answers_first:
                 return [draft] if own or draft.level else []
-        marked = _QUESTION.match(draft.heading)
+        marked = QUESTION.match(draft.heading)
         if draft.level and (marked or asks or ends_as_question(draft.heading)):
             draft.kind = "qa"
             question = draft.heading[marked.end() :].strip() if marked else ""
@@ -134,7 +130,7 @@ class _Finder:
     def _paragraph_question(self, blocks: Sequence[Block], index: int) -> str:
         """Return the question that a paragraph asks, ``""`` if it asks none."""
         block = blocks[index]
-        marked = _QUESTION.match(_first_row(block)) if block.kind == "paragraph" else None
+        marked = QUESTION.match(_first_row(block)) if block.kind == "paragraph" else None
         if marked and (self._eager or _opens_pair(blocks, index)):
             return _one_line(block)[marked.end() :].strip()
         if self._bold and _is_bold_question(block):
@@ -146,7 +142,7 @@ class _Finder:
         """Units of a definition list or a box; what is left of the list comes with the first."""
         block = draft.blocks[index]
         if block.kind == "details" and block.mark and self._asks_box(draft.blocks, index):
-            marked = _QUESTION.match(block.mark)
+            marked = QUESTION.match(block.mark)
             unit = _unit(draft, block.mark[marked.end() :].strip() if marked else block.mark, block)
             unit.blocks = block.children
             yield unit, None
@@ -154,14 +150,14 @@ class _Finder:
             yield from self._definition_units(draft, block)
         elif (entries := html_list(block)) is not None:
             yield from self._definition_units(draft, entries)
-        elif (entries := question_table(block)) is not None:
-            for unit, rest in self._definition_units(draft, entries):
-                unit.head = (block.lines[0], block.lines[0] + 1)  # the names of the columns, and the line below
+        elif (table := question_table(block)) is not None:
+            for unit, rest in self._definition_units(draft, table[0]):
+                unit.columns = table[1]
                 yield unit, rest
 
     def _asks_box(self, blocks: Sequence[Block], index: int) -> bool:
         mark = blocks[index].mark
-        if self._is_faq or ends_as_question(mark) or _QUESTION.match(mark):
+        if self._is_faq or ends_as_question(mark) or QUESTION.match(mark):
             return True
         around = blocks[max(0, index - 1) : index + _ACCORDION]
         return sum(block.kind == "details" for block in around) >= _ACCORDION
@@ -173,7 +169,7 @@ class _Finder:
         for child in block.children:
             if child.kind == "term":
                 question = _one_line(child)
-                marked = _QUESTION.match(question)
+                marked = QUESTION.match(question)
                 asks = child.mark == ASKS or self._is_faq or bool(marked) or ends_as_question(question)
                 is_open = bool(question) and asks
                 if is_open:
@@ -207,7 +203,7 @@ def _opens_pair(blocks: Sequence[Block], index: int) -> bool:
     """Whether a question's marker is followed by an answer's."""
     if blocks[index].kind != "paragraph" or index + 1 >= len(blocks):
         return False
-    return bool(_QUESTION.match(_first_row(blocks[index])) and _ANSWER.match(_first_row(blocks[index + 1])))
+    return bool(QUESTION.match(_first_row(blocks[index])) and ANSWER.match(_first_row(blocks[index + 1])))
 
 
 def _is_bold_question(block: Block) -> bool:
@@ -217,25 +213,50 @@ def _is_bold_question(block: Block) -> bool:
 def _at_markers(block: Block) -> list[Block]:
     """Cut a paragraph before each row that begins with a marker or asks in bold, and behind the latter.
 
-    A list or a quotation of questions and answers is cut into what is inside.
+    A list of questions and answers is cut into its items.
     """
-    if block.kind in {"list", "quote"} and _QUESTION.match(_first_row(block)):
-        is_quote = block.kind == "quote"
-        held = [block] if is_quote else block.children
-        inner = [part for item in held for child in item.children for part in _at_markers(child)]
-        if any(_ANSWER.match(_first_row(part)) for part in inner) or (is_quote and len(inner) == 1):
+    if block.kind == "list" and QUESTION.match(_first_row(block)):
+        inner = [part for item in block.children for child in item.children for part in _at_markers(child)]
+        if any(ANSWER.match(_first_row(part)) for part in inner):
             return inner
     if block.kind != "paragraph" or len(block.rows) == 1:
         return [block]
-    if _is_marked(block.rows[0]):
-        rows = block.rows
+    rows = block.rows
+    if _is_marked(rows[0]):
         return _cut(block, [at for at, row in enumerate(rows) if _is_marked(row) or _answers_row(rows, at - 1)])
-    asking = [place for place in block.bold if ends_as_question(block.rows[place].strip())]
-    starts = sorted({0, *asking, *(place + 1 for place in asking if place + 1 < len(block.rows))})
-    parts = _cut(block, starts) if asking else [block]
-    for part, start in zip(parts, starts, strict=False):
-        part.mark = "strong" if asking and start in asking else part.mark
+    asking = {place for place in block.bold if _asks_alone(rows, place)}
+    if not asking:
+        return [block]
+    starts = sorted({0, *asking, *(place + 1 for place in asking if place + 1 < len(rows))})
+    parts = _cut(block, starts)
+    for part, start in zip(parts, starts, strict=True):
+        part.mark = "strong" if start in asking else ""
     return parts
+
+
+def _asks_alone(rows: Sequence[str], place: int) -> bool:
+    """Whether a row is a question by itself, and no part of a sentence that goes on above or below it."""
+    before, behind = rows[place - 1 : place], rows[place + 1 : place + 2]
+    begins = not before or before[0].rstrip().endswith(_ENDS)
+    return begins and ends_as_question(rows[place].strip()) and not (behind and behind[0].lstrip()[:1].islower())
+
+
+def _unquoted(block: Block, following: Block | None) -> list[Block]:
+    """A quotation of questions with their answers as a definition list; of a question alone, as the question."""
+    if block.kind != "quote" or not QUESTION.match(_first_row(block)):
+        return [block]
+    with_plain_markers(block.children, is_faq=False)
+    inner = [part for child in block.children for part in _at_markers(child)]
+    if not any(ANSWER.match(_first_row(part)) for part in inner):
+        is_answered = following is not None and ANSWER.match(_first_row(following))
+        return inner if len(inner) == 1 and is_answered else [block]
+    entries: list[Block] = []
+    for part in inner:
+        if part.kind == "paragraph" and QUESTION.match(_first_row(part)):
+            entries.append(Block("term", part.lines, [_one_line(part)], mark=ASKS))
+        else:
+            entries.append(Block("definition", part.lines, children=[part]))
+    return [Block("definitions", block.lines, children=entries)]
 
 
 def _cut(block: Block, starts: Sequence[int]) -> list[Block]:
@@ -251,11 +272,11 @@ def _cut(block: Block, starts: Sequence[int]) -> list[Block]:
 
 def _answers_row(rows: Sequence[str], before: int) -> bool:
     """Whether the row before asks and is marked so: what follows is the answer, though nothing says ``A.``."""
-    return before >= 0 and bool(_QUESTION.match(rows[before])) and ends_as_question(rows[before])
+    return before >= 0 and bool(QUESTION.match(rows[before])) and ends_as_question(rows[before])
 
 
 def _is_marked(row: str) -> bool:
-    return bool(_QUESTION.match(row) or _ANSWER.match(row))
+    return bool(QUESTION.match(row) or ANSWER.match(row))
 
 
 def _strip_answer(blocks: list[Block]) -> None:
@@ -264,7 +285,7 @@ def _strip_answer(blocks: list[Block]) -> None:
     while block and not block.rows and block.children:
         block = block.children[0]
     if block and block.rows and block.kind in {"paragraph", "html"}:
-        marked = _ANSWER.match(block.rows[0])
+        marked = ANSWER.match(block.rows[0])
         if marked:
             block.rows = [block.rows[0][marked.end() :], *block.rows[1:]]
 
@@ -273,11 +294,11 @@ def _is_answer_heading(draft: Draft, before: Draft) -> bool:
     """Whether a heading such as ``### A. はい`` or ``### 回答`` answers the question heading right before it."""
     if before.kind != "qa" or before.text() or draft.level <= before.level:
         return False
-    return bool(_ANSWER.match(draft.heading)) or draft.heading.strip().lower() in _ANSWER_HEADINGS
+    return bool(ANSWER.match(draft.heading)) or draft.heading.strip().lower() in _ANSWER_HEADINGS
 
 
 def _take_answer(question: Draft, answer: Draft) -> None:
-    marked = _ANSWER.match(answer.heading)
+    marked = ANSWER.match(answer.heading)
     text = answer.heading[marked.end() :].strip() if marked else ""
     own = [Block("paragraph", (answer.lines[0], answer.lines[0]), [text])] if text else []
     question.blocks = [*own, *answer.blocks]

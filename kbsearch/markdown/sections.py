@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kbsearch.markdown.boxes import row_markdown
 from kbsearch.markdown.slug import Slugger, slugify
 from kbsearch.model import Lines, Section
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kbsearch.markdown.blocks import Block
+    from kbsearch.markdown.boxes import Columns
 
 __all__ = [
     "Draft",
@@ -39,8 +41,7 @@ class Draft:
     """A section in the making.
 
     ``explicit_id`` is the ``{#id}`` of its heading. ``breaks`` are the indexes of blocks before which a unit was
-    taken out: no passage reaches across. ``head`` are the lines that the source of a unit needs above its own: those
-    of the table that it is a row of.
+    taken out: no passage reaches across. ``columns`` are those of the table that a unit is a row of.
     """
 
     heading: str
@@ -51,7 +52,7 @@ class Draft:
     explicit_id: str = ""
     blocks: list[Block] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
-    head: Lines | None = None
+    columns: Columns | None = None
 
     def text(self) -> str:
         """Plain text of the blocks."""
@@ -142,7 +143,7 @@ def finish_sections(drafts: Sequence[Draft], rows: Sequence[str], title: str) ->
     for draft in drafts:
         first, last = draft.lines
         anchor = promised.get(id(draft)) or (slugger.claim(slugify(draft.heading)) if draft.level else "")
-        above = rows[draft.head[0] - 1 : draft.head[1]] if draft.head else []
-        markdown = "\n".join([*above, *rows[first - 1 : last]])
+        own = rows[first - 1 : last]
+        markdown = "\n".join(own) if draft.columns is None else row_markdown(own, draft.columns)
         sections.append(Section(anchor, draft.heading, draft.headings, draft.level, draft.kind, draft.lines, markdown))
     return tuple(sections)
