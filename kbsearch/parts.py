@@ -59,7 +59,7 @@ class Parts:
         self._base_articles, self._base_rows = base["articles"], base["passages"]
         self.articles = self._base_articles + (self._delta["articles"] if self._delta else 0)
         self.rows = self._base_rows + (self._delta["passages"] if self._delta else 0)
-        self._is_scarce = is_scarce(sum(size for size, _ in manifest["files"].values()))
+        self._is_scarce = is_scarce(generation.bytes)
 
     @property
     def has_delta(self) -> bool:

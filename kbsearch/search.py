@@ -450,7 +450,7 @@ def _status(snapshot: Snapshot, root: str) -> Status:
         dense=manifest["dense"],
         calibration=manifest["calibration"],
         fingerprints=manifest["fingerprints"],
-        bytes=sum(size for size, _ in manifest["files"].values()),
+        bytes=snapshot.generation.bytes,
         warnings=tuple(content.warnings()),
         handles=manifest["handles"],
         synonyms=snapshot.synonyms.phrases,

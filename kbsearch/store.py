@@ -180,6 +180,11 @@ class Generation:
         self._descriptor = descriptor
         self._release = weakref.finalize(self, os.close, descriptor)
 
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(size for size, _ in self.manifest["files"].values())
+
     def close(self) -> None:
         """Let the collector have it."""
         self._release()

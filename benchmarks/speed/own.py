@@ -84,7 +84,7 @@ def _encoder_rate(bundle: Bundle) -> dict[str, float]:
     kb = KnowledgeBase.open(bundle.index)
     rows = sorted({place * bundle.passages // _SAMPLE for place in range(_SAMPLE)})
     shown = kb.snapshot.content.passage_rows(rows)
-    texts = ["\n".join([row.title, *row.headings[-1:], row.text]) for row in shown.values()]
+    texts = ["\n".join([shown[row].title, *shown[row].headings[-1:], shown[row].text]) for row in rows]
     encoder = load_encoder()
     encoder.encode_passages(texts[:8])
     start = time.perf_counter()

@@ -329,13 +329,14 @@ def verify(
         say(f"error: {error}")
     if damage:
         raise typer.Exit(damage[0].exit_code)
-    warnings = [f"{fault} It is converted anew when it is needed." for fault in faults(kb.status().encoder)]
+    manifest = kb.snapshot.generation.manifest
+    warnings = [f"{fault} It is converted anew when it is needed." for fault in faults(manifest["encoder"]["name"])]
     for warning in warnings:
         say(f"warning: {warning}")
     found: dict[str, Any] = {
         "version": JSON_VERSION,
         "generation": kb.generation,
-        "files": len(kb.snapshot.generation.manifest["files"]),
+        "files": len(manifest["files"]),
         "warnings": warnings,
     }
     if exact:

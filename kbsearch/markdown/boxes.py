@@ -25,6 +25,7 @@ ASKS: Final = "asks"
 
 _QUESTIONS: Final = re.compile(r"(?i:q|ｑ|questions?|(?:よくある|ご)?(?:質問|問い合わせ)(?:内容|例)?|問い?)")
 _ANSWERS: Final = re.compile(r"(?i:a|ａ|answers?|ご?(?:回答|答え?)(?:内容|例)?)")
+_BARE: Final = ("q", "ｑ")
 _COUNTERS: Final = re.compile(r"(?i:no\.?|ｎｏ．?|№|#|＃|番号|項番|通番|)")
 _LONGEST_HEAD: Final = 40  # characters of it that stand before each cell of its column
 _PIPE: Final = re.compile(r"(?<!\\)\|")
@@ -70,7 +71,7 @@ def _columns(block: Block) -> Columns | None:
         for place, cell in enumerate(head)
         if place not in (question, answer) and not _COUNTERS.fullmatch(cell)
     )
-    if len(head[question]) == 1 == len(head[answer]) and head[question].isalpha() and ord(head[question]) != ord("問"):
+    if head[question].casefold() in _BARE and len(head[answer]) == 1:
         asked = [row.cells[question].strip() for row in block.children[1:] if question < len(row.cells)]
         if more or any(cell.replace(".", "").isdecimal() for cell in asked):
             return None

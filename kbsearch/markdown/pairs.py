@@ -82,5 +82,6 @@ def _is_mark(text: str, *, spaced: bool) -> bool:
 
 
 def _write(blocks: Sequence[Block], place: _Place, marker: re.Pattern[str], plain: str) -> None:
-    rows = blocks[place[0]].rows
-    rows[place[1]] = marker.sub(plain, rows[place[1]], count=1) if marker.match(rows[place[1]]) else rows[place[1]]
+    rows, at = blocks[place[0]].rows, place[1]
+    if found := marker.match(rows[at]):
+        rows[at] = plain + rows[at][found.end() :]
