@@ -36,6 +36,7 @@ _LONGEST_SNIPPET: Final = 1_200
 _LONG_SNIPPET: Final = 320  # where nothing deeper is wanted
 _TRIES: Final = 5
 _MOST_UNLIKELY: Final = 3
+_HTML_HEADING: Final = re.compile(r"(?<=<h)[1-6](?=>)|(?<=</h)[1-6](?=>)")
 _CONTACT: Final = {True: "お問い合わせ: ", False: "Contact us: "}
 
 
@@ -45,8 +46,11 @@ class Source(Protocol):
     def snippet(self, place: int, limit: int) -> Snippet:
         """The sentences of a hit that answer, in at most so many characters."""
 
-    def written(self, place: int, handle: str, level: int, form: Form) -> str:
-        """The section (2) or the article (3) of a hit in a form; ``handle`` names the section."""
+    def written(self, place: int, handle: str, level: int, form: Form, *, is_titled: bool) -> str:
+        """The section (2) or the article (3) of a hit in a form; ``handle`` names the section.
+
+        ``is_titled``: the title stands above it already.
+        """
 
     def count(self, text: str) -> int:
         """Tokens."""
@@ -131,6 +135,11 @@ def _shares(several: int, confidence: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
+def _below_the_title(level: re.Match[str]) -> str:
+    """The headings of an article are below its title, which is an ``h3`` there."""
+    return str(min(int(level[0]) + 2, 6))
+
+
 class _Filler:
     """Makes the text of a hit as deep as it fits."""
 
@@ -138,7 +147,7 @@ class _Filler:
         self._budget, self._source = budget, source
         self._between = "\n" if budget.form in {"html", "speech"} else "\n\n"
         self.joint = self.size(self._between) + (1 if budget.unit == "tokens" else 0)
-        self._names = budget.most > 1
+        self._is_titled = budget.most > 1 or budget.form in {"html", "markdown"}
 
     def size(self, text: str) -> int:
         """In the unit of the budget."""
@@ -160,7 +169,9 @@ class _Filler:
         least = -1 if deeper_than is None else deeper_than.level
         for level in range(self._budget.deepest, _SNIPPET, -1):
             if level > least and self._may_fit(hit, level, room):
-                part = self._part(hit, level, self._source.written(place, hit.section_id, level, self._budget.form))
+                form = self._budget.form
+                body = self._source.written(place, hit.section_id, level, form, is_titled=self._is_titled)
+                part = self._part(hit, level, body)
                 if self.taken(part) <= room:
                     return part
         if least <= _SNIPPET <= self._budget.deepest:
@@ -218,13 +229,13 @@ class _Filler:
         match self._budget.form:
             case "html":
                 head = f'<h3 data-handle="{html.escape(hit.handle)}">{html.escape(title)}</h3>'
-                text = f"<article>{head}{body}</article>"
+                text = f"<article>{head}{_HTML_HEADING.sub(_below_the_title, body)}</article>"
             case "markdown":
                 line = f"**{render_line(title, (), 'markdown')}** ({hit.handle})"
                 text = f"{line}\n\n{body}" if body else line
             case "speech":
-                text = f"{title}{'。' if hit.lang == 'ja' else '. '}{body}" if self._names or not body else body
+                text = f"{title}{'。' if hit.lang == 'ja' else '. '}{body}" if self._is_titled or not body else body
             case _:
-                text = f"{title}\n{body}" if (self._names and body) else body or title
+                text = f"{title}\n{body}" if (self._is_titled and body) else body or title
         cost = Cost(len(text), self._source.count(text))
         return Disclosed(hit.handle, hit.article_id, title, level, text, cost)

@@ -161,6 +161,13 @@ def _written(markdown: str, form: Form, lang: str) -> str:
     return write(markdown, form, lang)
 
 
+def _below_title(article: Article) -> str:
+    """The Markdown of an article without the heading that is its title, which is no part of any section."""
+    source = article.markdown.strip("\n")
+    begin = source.find(article.sections[0].markdown) if article.sections else 0
+    return source[begin:] if begin > 0 and source[:begin].strip("#= \n") == article.title else source
+
+
 class PageSource:
     """Texts of the articles of an answer, for :func:`kbsearch.disclosing.fill`; each is fetched once."""
 
@@ -176,14 +183,18 @@ class PageSource:
         texts = {row: passages[row].text for row in rows}
         return quote_rows(self._snapshot, self._query, article.number, texts, limit, whole=True)[0]
 
-    def written(self, place: int, handle: str, level: int, form: Form) -> str:
-        """The section (2) or the article (3) of a hit in a form; ``handle`` names the section."""
+    def written(self, place: int, handle: str, level: int, form: Form, *, is_titled: bool) -> str:
+        """The section (2) or the article (3) of a hit in a form; ``handle`` names the section.
+
+        ``is_titled``: the title stands above it already.
+        """
         article = self._opened.get(place)
         if article is None:
             name = self._snapshot.article_ids[self._articles[place].number]
             article = self._opened[place] = served_article(self._snapshot, name, self._day)
         if level == _ARTICLE:
-            return _written(article.markdown.strip("\n"), form, article.lang)
+            source = _below_title(article) if is_titled else article.markdown.strip("\n")
+            return _written(source, form, article.lang)
         anchor = handle.partition("#")[2]
         sections = [number for number, section in enumerate(article.sections) if section.anchor == anchor]
         return _written(section_view(article, sections[0] if sections else 0).markdown, form, article.lang)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -295,6 +296,40 @@ def test_presets_have_a_form_of_their_own(guides: KnowledgeBase, name: str) -> N
     assert found.budget == PRESETS[name]
     assert found.text
     assert len(found.parts) <= found.budget.most + 1  # the way to a person
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("most", [1, 5])
+def test_a_title_is_said_once(tmp_path: Path, fake_encoder: FakeEncoder, form: Form, most: int) -> None:
+    assert fake_encoder.name == FAKE
+    files = {
+        "atx.md": "# 返品の送料\n\nお客様のご負担です。\n\n## 離島\n\n1,000円です。\n",
+        "setext.md": "---\nlang: en\n---\n\nReturn postage\n===\n\nYou pay for the parcel.\n",
+        "other.md": "---\ntitle: 交換\n---\n\n# 交換の手順\n\n箱に入れます。\n",
+    }
+    build(write_articles(tmp_path / "titled", files), tmp_path / "titled-index", encoder=FAKE)
+    kb = KnowledgeBase.open(tmp_path / "titled-index")
+    for question, title, inside in (
+        ("返品の送料", "返品の送料", "お客様のご負担です"),
+        ("return postage", "Return postage", "You pay for the parcel"),
+        ("交換の手順", "交換の手順", "箱に入れます"),
+    ):
+        found = kb.search(question, budget=Budget(900, form=form, most=most))
+        assert found.disclosure is not None
+        first = found.disclosure.parts[0]
+        said = first.text.replace(first.handle, "")
+        assert (said.count(title), said.count(inside)) == (1, 1), said
+
+
+def test_headings_in_html_are_below_the_title(guides: KnowledgeBase) -> None:
+    found = guides.search("返品の手順", budget=Budget(900, form="html", most=1)).disclosure
+    assert found is not None
+    assert re.findall(r"<h\d[^>]*>[^<]*", found.text) == [
+        '<h3 data-handle="return#手順">返品の手順',
+        "<h4>送料",
+        "<h5>離島の場合",
+        "<h4>手順",
+    ]
 
 
 def test_what_is_unlikely_ends_with_the_way_to_a_person(guides: KnowledgeBase) -> None:
