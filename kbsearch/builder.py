@@ -220,9 +220,9 @@ class _Job:
         rows, journal = make_rows(articles), self._journal()
         known = Known(model.dimension, [journal.known, *previous.vectors])
         reused = sum(row.key in known for row in rows)
-        units = Known(model.dimension, [journal.known, *previous.vectors, *previous.unit_vectors])
+        coded = Known(model.dimension, [journal.known, *previous.vectors, *previous.coded_vectors])
         quotable = self._quotable(rows, articles, draft.files)
-        with Encoding(Texts(rows, articles), model, known, journal, (quotable, units)) as encoding:
+        with Encoding(Texts(rows, articles, coded), model, known, journal, (quotable, coded)) as encoding:
             # 4. All that needs no vector to disk; what is written is let go of, terms as soon as a row has them.
             with clock.stage("write"):
                 written = Written(articles, rows, translation_groups(articles), Amended())
@@ -238,8 +238,8 @@ class _Job:
         # 5. The vectors to disk.
         with clock.stage("write"):
             tell("write", 0, 1)
-            quotable.write_vectors(units, model.dimension)
-            dense, statistics = write_dense(draft.files, written, known, model.dimension)
+            quotable.write_vectors(coded, model.dimension)
+            dense, statistics = write_dense(draft.files, written, known, coded, model.dimension)
             heads = [head_of(article) for article in written.articles]
             titled = Titled(heads, map_vectors(draft.files.title_vectors), np.array(written.groups, np.int32))
             write_related(draft.files.related, titled, self.cost_of)
@@ -310,24 +310,26 @@ class _Job:
         with clock.stage("follow"):
             heritage = Heritage(published.content, Record(published.content.record()))
             record = heritage.record_for(plan.pages(articles, changed), changed, draft.name)
-        journal, new = self._journal(), (0, 0)
+        journal, new, missing = self._journal(), (0, 0), 0
 
-        def encode(texts: Mapping[str, str], rows: Sequence[Row]) -> Known:
-            nonlocal new
+        def encode(rows: Sequence[Row], articles: Sequence[Article]) -> tuple[Known, Known]:
+            nonlocal new, missing
             files, dimension = draft.files.delta, self.model.dimension
             with clock.stage("encode"):
                 vectors = plan.vectors()
                 known = Known(dimension, [journal.known, *vectors])
-                units = Known(dimension, [journal.known, *vectors, *plan.unit_vectors()])
+                missing = sum(row.key not in known for row in rows)
+                coded = Known(dimension, [journal.known, *vectors, *plan.coded_vectors()])
                 quotable = self._quotable(rows, articles, files, published.files_of_base)
-                new = encode_texts(texts, self.model, known, journal, tell, (quotable, units))
-                quotable.write_vectors(units, dimension)
-            return known
+                texts = Texts(rows, articles, coded)
+                new = encode_texts(texts, self.model, known, journal, tell, (quotable, coded))
+                quotable.write_vectors(coded, dimension)
+            return known, coded
 
         with clock.stage("write"):
             files = draft.build_on(published.generation)
             manifest = plan.write(files, articles, self.weights, digests, checked, record, encode, self.cost_of, tell)
-        return manifest, journal, checked, new, manifest["counts"]["passages"] - new[0]
+        return manifest, journal, checked, new, manifest["counts"]["passages"] - missing
 
     def _quotable(
         self, rows: Sequence[Row], articles: Sequence[Article], files: Files, base: Files | None = None

@@ -26,11 +26,13 @@ from kbsearch.columns import load_column, save_column
 from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
+from kbsearch.headings import numbers_of
 from kbsearch.inheritance import page_of
 from kbsearch.known import InCodes, InFile
 from kbsearch.lineage import Page
+from kbsearch.quotes import units_of
 from kbsearch.related import Titled, write_related
-from kbsearch.rows import Texts, make_rows
+from kbsearch.rows import make_rows
 from kbsearch.tokens import TokenIndex
 from kbsearch.vector import map_vectors
 from kbsearch.writing import Written, write_dense, write_terms, write_texts
@@ -111,13 +113,14 @@ class Plan:
         own = InFile.matrix(files.title_vectors, titles), InFile.matrix(files.vectors, rows)
         return *self.published.delta_vectors(), *own
 
-    def unit_vectors(self) -> Sequence[InCodes]:
-        """The same of sentences."""
-        published = self.published
+    def coded_vectors(self) -> Sequence[InCodes]:
+        """The same of sentences and headings."""
+        published, files = self.published, self.published.files_of_base
         dimension = published.manifest["encoder"]["dimension"]
         rows = [row for row, _ in self.content.rows_of(self.removed)]
-        own = InCodes(published.files_of_base.quotes, dimension, rows)
-        return *published.delta_unit_vectors(), own
+        sentences = InCodes(files.quotes, dimension, units_of(files.quotes, rows))
+        headings = InCodes(files.headings, dimension, numbers_of(files.headings, rows))
+        return *published.delta_coded_vectors(), sentences, headings
 
     def write(
         self,
@@ -127,7 +130,7 @@ class Plan:
         digests: Mapping[str, str],
         warnings: Sequence[ArticleWarning],
         record: Record,
-        encode: Callable[[Mapping[str, str], Sequence[Row]], Known],
+        encode: Callable[[Sequence[Row], Sequence[Article]], tuple[Known, Known]],
         cost_of: Callable[[str], int],
         tell: Progress,
     ) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class Plan:
         manifest = self.published.manifest
         base = _base_counts(self.published)
         rows = make_rows(articles)
-        known = encode(Texts(rows, articles), rows)
+        known, coded = encode(rows, articles)
         removed = self.removed
         amended = Amended(len(self.base), base["passages"], removed, (*self.touched, *self.gone))
         written = Written(articles, rows, self._groups(articles), amended)
@@ -146,7 +149,7 @@ class Plan:
         words, grams = tokens.totals
         beside = base["passages"] - gone["passages"], (words - gone["words"], grams - gone["grams"])
         write_terms(files, written, weights, tell, beside)
-        dense, _ = write_dense(files, written, known, manifest["encoder"]["dimension"])
+        dense, _ = write_dense(files, written, known, coded, manifest["encoder"]["dimension"])
         self._write_related(files, written, cost_of)
         added = {"articles": len(articles), "passages": len(rows)}
         counts = {

@@ -44,7 +44,7 @@ NAMES: Final = (
     "grams_best",
     "cosine_best",
     "cosine_deviation",  # of the pool's articles, in spreads
-    "title_cosine",  # of the title alone, in spreads between titles above their mean
+    "title_cosine",  # of the title alone or a row's heading, the nearest, in spreads between titles above their mean
     "title_cosine_gap",  # below the pool's best
     "cosine_language",  # of the best row, in the spread of this question's cosines in the article's script
     "cosine_language_gap",  # below the pool's best

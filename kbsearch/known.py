@@ -20,7 +20,7 @@ from kbsearch.arrays import map_array, map_sound_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -97,14 +97,14 @@ class InMemory:
 
 
 class InCodes:
-    """Vectors as :class:`kbsearch.quotes.QuoteWriter` keeps them: 8 bits a number, and a scale.
+    """Vectors as :mod:`kbsearch.coded` keeps them: 8 bits a number, and a scale.
 
     Parameters
     ----------
     folder, dimension
         Where they are, and how long each is.
-    rows
-        Only those of the units of these rows: a build after a few edits has no use for a million keys.
+    wanted
+        Only those with these numbers: a build after a few edits has no use for a million keys.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class InCodes:
         When the folder holds something else. One without vectors knows no key.
     """
 
-    def __init__(self, folder: Path, dimension: int, rows: Sequence[int] | None = None) -> None:
+    def __init__(self, folder: Path, dimension: int, wanted: Iterable[int] | None = None) -> None:
         self._file, self._dimension = folder / "codes.npy", dimension
         self.places: dict[str, int] = {}
         if not self._file.exists():
@@ -120,12 +120,14 @@ class InCodes:
         codes, scales, keys = (map_sound_array(folder / f"{name}.npy", name) for name in ("codes", "scales", "keys"))
         shapes = codes.shape, scales.shape, keys.shape
         kinds = [(each.dtype, each.flags.c_contiguous) for each in (codes, scales, keys)]
-        wanted = [(np.dtype(kind), True) for kind in (np.int8, np.float32, np.uint8)]
-        if shapes != ((len(keys), dimension), (len(keys),), (len(keys), _KEY_BYTES)) or kinds != wanted:
-            raise IndexCorrupt(folder, "codes, scales and keys of the same units", f"those of shape {shapes}")
+        right = [(np.dtype(kind), True) for kind in (np.int8, np.float32, np.uint8)]
+        if shapes != ((len(keys), dimension), (len(keys),), (len(keys), _KEY_BYTES)) or kinds != right:
+            raise IndexCorrupt(folder, "codes, scales and keys of the same texts", f"those of shape {shapes}")
         self._first, self._scales = codes.offset, np.array(scales)
-        places = range(len(keys)) if rows is None else _places_of(folder, rows, len(keys))
-        self.places = {keys[place].tobytes().hex(): place for place in places}
+        for place in range(len(keys)) if wanted is None else wanted:
+            if place >= len(keys):
+                raise IndexCorrupt(folder, f"at least {place + 1} vectors", str(len(keys)))
+            self.places[keys[place].tobytes().hex()] = place
 
     @contextmanager
     def opened(self) -> Iterator[_Read]:
@@ -140,16 +142,6 @@ class InCodes:
                 np.multiply(codes, self._scales[place], out=vector)
 
             yield read
-
-
-def _places_of(folder: Path, rows: Sequence[int], units: int) -> Iterator[int]:
-    """Places of the units of some rows."""
-    spans = map_sound_array(folder / "rows.npy", "rows")
-    for row in rows:
-        first, size = spans[2 * row : 2 * row + 2].tolist()
-        if first + size > units:
-            raise IndexCorrupt(folder / "rows.npy", f"at most {units} units", str(first + size))
-        yield from range(first, first + size)
 
 
 class Known:

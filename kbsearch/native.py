@@ -90,7 +90,7 @@ __all__ = [
 ]
 
 LIBRARY: Final = Path(__file__).with_name("_core.so")
-VERSION: Final = 9
+VERSION: Final = 10
 
 _MARKS_PER_ROW: Final = 64
 _MOST_MARKS: Final = 100_000

@@ -18,6 +18,7 @@ from kbsearch import structures
 from kbsearch.columns import let_go, load_column
 from kbsearch.content import Content
 from kbsearch.errors import IndexCorrupt
+from kbsearch.headings import open_headings
 from kbsearch.lexical import LexicalDelta, LexicalIndex
 from kbsearch.paging import is_scarce, read_sparsely
 from kbsearch.quotes import QuoteIndex
@@ -169,8 +170,9 @@ class Parts:
     def texts(self) -> structures.Corpus:
         """What a question is compared with by its words alone."""
         return structures.Corpus(
-            [(tokens, None, None) for tokens in self.tokens.opened], self.article_of_row, self.is_japanese, self.group
-        )
+            [(tokens, None, None, None) for tokens in self.tokens.opened],
+            self.article_of_row, self.is_japanese, self.group,
+        )  # fmt: skip
 
     def let_go(self) -> None:
         """Give back the memory of the terms and vectors that were read: for who asks many questions from all over.
@@ -178,14 +180,14 @@ class Parts:
         The system would take it back when somebody else wants it; until then it counts as this process's.
         """
         self.tokens.let_go()
-        for vectors in (self.vectors.vectors, self._titles[0]):
+        for vectors in (self.vectors.vectors, self._titles[0], self.headings[0].matrix):
             let_go(vectors)
 
     @cached_property
     def corpus(self) -> structures.Corpus:
         """What a question is compared with by its words and its vector."""
         manifest = self._generation.manifest
-        parts = zip(self.tokens.opened, self.vectors.matrices, self._titles, strict=True)
+        parts = zip(self.tokens.opened, self.vectors.matrices, self._titles, self.headings, strict=True)
         cosines, titles = ((manifest[name]["mean"], manifest[name]["spread"]) for name in ("cosines", "title_cosines"))
         return structures.Corpus(
             list(parts), self.article_of_row, self.is_japanese, self.group, self.samples, cosines, titles
@@ -211,6 +213,15 @@ class Parts:
         files = self._files()
         own = [_titles_of(files, self._base_articles)]
         return self._sparsely([*own, _titles_of(files.delta, self._delta["articles"])] if self._delta else own)
+
+    @cached_property
+    def headings(self) -> list[structures.Headings]:
+        """Those of the base and of its delta."""
+        files, dimension = self._files(), self._generation.manifest["encoder"]["dimension"]
+        own = [open_headings(files.headings, self._base_rows, dimension)]
+        if self._delta is not None:
+            own.append(open_headings(files.delta.headings, self._delta["passages"], dimension))
+        return self._sparsely(own)
 
     @cached_property
     def _removed(self) -> NDArray[np.int32]:

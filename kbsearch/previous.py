@@ -79,15 +79,17 @@ class Published:
             asked = InMemory(probes["keys"].tolist(), probes["vectors"])
         return [*self.delta_vectors(), asked, *own]
 
-    def unit_vectors(self) -> Sequence[InCodes]:
-        """Those of sentences, as exact as they are kept."""
-        files, dimension = self.files_of_base, self.manifest["encoder"]["dimension"]
-        return [*self.delta_unit_vectors(), InCodes(files.quotes, dimension)]
+    def coded_vectors(self) -> Sequence[InCodes]:
+        """Those of sentences and headings, as exact as they are kept."""
+        return [*self.delta_coded_vectors(), *self._coded_vectors(self.files_of_base)]
 
-    def delta_unit_vectors(self) -> Sequence[InCodes]:
+    def delta_coded_vectors(self) -> Sequence[InCodes]:
         """Those of the delta alone."""
+        return self._coded_vectors(self.files_of_base.delta) if self._has_delta else []
+
+    def _coded_vectors(self, files: Files) -> Sequence[InCodes]:
         dimension: int = self.manifest["encoder"]["dimension"]
-        return [InCodes(self.files_of_base.delta.quotes, dimension)] if self._has_delta else []
+        return [InCodes(folder, dimension) for folder in (files.quotes, files.headings)]
 
     def delta_vectors(self) -> Sequence[InFile]:
         """Those of the delta alone."""
@@ -112,7 +114,7 @@ class Previous:
     articles: dict[str, Article] = field(default_factory=dict)
     warnings: dict[str, list[ArticleWarning]] = field(default_factory=dict)
     vectors: Sequence[InFile | InMemory] = ()
-    unit_vectors: Sequence[InCodes] = ()
+    coded_vectors: Sequence[InCodes] = ()
 
 
 def open_published(store: Store) -> Published | None:
@@ -132,7 +134,7 @@ def load_previous(published: Published | None, recipe: Recipe) -> Previous:
     try:
         previous, found = Previous(published.files), published.recipe
         if found.encoder == recipe.encoder:
-            previous.vectors, previous.unit_vectors = published.vectors(), published.unit_vectors()
+            previous.vectors, previous.coded_vectors = published.vectors(), published.coded_vectors()
         if (found.parser, found.encoder, found.languages) != (recipe.parser, recipe.encoder, recipe.languages):
             return previous  # the files must be parsed again: their passages may be cut elsewhere
         previous.articles = {article.path: article for article in published.content.articles()}

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from kbsearch import native, structures
-from kbsearch.arrays import map_sound_array
+from kbsearch.coded import open_coded, write_coded
 from kbsearch.columns import FITTING, INSIDE, load_column, save_column, soundly
 from kbsearch.errors import IndexCorrupt
 
@@ -55,6 +55,7 @@ __all__ = [
     "QuoteIndex",
     "QuoteWriter",
     "Quoted",
+    "units_of",
 ]
 
 VERSION: Final = 6
@@ -67,8 +68,6 @@ NOTE_STEPS: Final = 4
 FARTHEST: Final = int(np.iinfo(np.uint16).max)
 """Character behind which nothing of a passage is quoted."""
 _MOST_PIECES: Final = 3
-_LEVELS: Final = 127
-_SCALE_BITS: Final = 16
 _MOST_CHARS: Final = 1_000_000  # of a quotation; no article's best passages have more
 
 # Worth of a unit. Learned as a linear model of which units hold the answer, on articles/snippets.jsonl, one fold of
@@ -162,27 +161,15 @@ class QuoteWriter:
 
     def write_vectors(self, keys: Sequence[str], blocks: Iterable[FloatArray], dimension: int) -> None:
         """Write the vectors of all units in their order, given some at a time; ``keys`` are hexadecimal SHA-256."""
-        save_keys = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), 32)
-        np.save(self._folder / "keys.npy", save_keys)
-        codes = np.lib.format.open_memmap(self._folder / "codes.npy", "w+", np.int8, (len(keys), dimension))
-        scales, done = np.empty(len(keys), np.float32), 0
-        for block in blocks:
-            scale = _short(np.abs(block).max(axis=1, initial=np.finfo(np.float32).tiny) / np.float32(_LEVELS))
-            scales[done : done + len(block)] = scale
-            codes[done : done + len(block)] = np.rint(block / scale[:, np.newaxis])
-            done += len(block)
-        codes.flush()
-        save_column(self._folder / "scales.npy", scales)
+        write_coded(self._folder, keys, blocks, dimension)
 
 
-def _short(scales: FloatArray) -> FloatArray:
-    """Scales rounded up to 16 significant bits.
-
-    Then a code times its scale is exact, and what a build reads back and writes again is the same, bit for bit.
-    """
-    mantissas, exponents = np.frexp(scales)
-    short: FloatArray = np.ldexp(np.ceil(np.ldexp(mantissas, _SCALE_BITS)), exponents - _SCALE_BITS)
-    return short
+def units_of(folder: Path, rows: Sequence[int]) -> Iterator[int]:
+    """Numbers of the units of some rows."""
+    spans = load_column(folder / "rows.npy", np.uint32)
+    for row in rows:
+        first, size = spans[2 * row : 2 * row + 2].tolist()
+        yield from range(first, first + size)
 
 
 class QuoteIndex:
@@ -210,14 +197,8 @@ class QuoteIndex:
     def __init__(self, folder: Path, rows: int, spread: float, dimension: int, delta: QuoteIndex | None = None) -> None:
         self._folder, self._rows, self._delta = folder, rows, delta
         self._cosine = _COSINE / spread if spread > 0 else 0.0
-        vectors = None
         self._has_vectors = (folder / "codes.npy").exists()
-        if self._has_vectors:
-            codes = map_sound_array(folder / "codes.npy", "int8 codes")
-            if codes.shape[1:] != (dimension,) or codes.dtype != np.int8 or not codes.flags.c_contiguous:
-                wanted = f"int8 codes of {dimension} numbers"
-                raise IndexCorrupt(folder / "codes.npy", wanted, f"{codes.dtype} of shape {codes.shape}")
-            vectors = np.asarray(codes), load_column(folder / "scales.npy", np.float32, len(codes))
+        vectors = open_coded(folder, dimension) if self._has_vectors else None
         units, of_rows = load_column(folder / "units.npy", np.uint16), load_column(folder / "rows.npy", np.uint32)
         self._open = soundly(folder, FITTING, structures.Quotes, units, of_rows, vectors)
         if self._open.n_rows != rows:

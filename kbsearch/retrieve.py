@@ -249,16 +249,18 @@ def judged(
     pooled: Candidates,
     forests: structures.Models = _NO_MODELS,
     untitled: int = -1,
+    withheld: int = -1,
 ) -> native.Judged:
     """The articles of a pool with their features (:mod:`kbsearch.features`), and with models their order.
 
     ``forests`` are those of :class:`kbsearch.learned.Models`, or of the ranking alone. The article ``untitled`` counts
-    as if its title were like any other.
+    as if its title were like any other, and the heading ``withheld`` (:mod:`kbsearch.headings`) as if it were not
+    there.
     """
     first = query.wordings[0]
     asking = structures.Asking(
         pooled.words_ceiling, pooled.grams_ceiling, first.japanese, first.asks_japanese,
-        math.log1p(len(set(first.grams))), untitled,
+        math.log1p(len(set(first.grams))), untitled, withheld,
     )  # fmt: skip
     given = snapshot.parts.corpus, query.ways, asking, pooled.pooled, forests
     return soundly(snapshot.generation.files.folder, INSIDE, native.judge, *given)

@@ -19,6 +19,7 @@ from kbsearch.text import analyse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kbsearch.known import Known
     from kbsearch.model import Article, Passage, Progress, Weights
     from kbsearch.tokens import TokenWriter
 
@@ -41,6 +42,11 @@ class Row:
         """What the encoder reads."""
         return _text(self.passage, self.alias)
 
+    @property
+    def heading(self) -> str:
+        """The last one above its passage; ``""`` for the lead and for an alias."""
+        return self.passage.headings[-1] if self.passage.headings and not self.alias else ""
+
 
 class Analysed(NamedTuple):
     """A row with the terms of its parts that count, joined by spaces."""
@@ -51,12 +57,19 @@ class Analysed(NamedTuple):
 
 
 class Texts(Mapping[str, str]):
-    """All that has a vector in an index, by key: what the encoder reads of each row, and the titles."""
+    """What the encoder reads of an index but for its sentences, by key: of each row, the titles, and the headings.
 
-    def __init__(self, rows: Sequence[Row], articles: Sequence[Article]) -> None:
+    Headings that ``coded`` has are left out: their vectors are kept in codes, which do for nothing else.
+    """
+
+    def __init__(self, rows: Sequence[Row], articles: Sequence[Article], coded: Known | None = None) -> None:
         self._sources: dict[str, Row | str] = {row.key: row for row in rows}
         for article in articles:
             self._sources.setdefault(text_key(article.title), article.title)
+        for heading in dict.fromkeys(row.heading for row in rows if row.heading):
+            key = text_key(heading)
+            if coded is None or key not in coded:
+                self._sources.setdefault(key, heading)
 
     def __getitem__(self, key: str) -> str:
         source = self._sources[key]

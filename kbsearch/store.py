@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Draft", "Files", "Generation", "Store"]
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 """Version of the layout below; an index of another version is refused."""
 
 _CURRENT: Final = "CURRENT"
@@ -103,6 +103,11 @@ class Files:
     def title_vectors(self) -> Path:
         """The vectors of the articles' titles, by article number."""
         return self.folder / "title_vectors.npy"
+
+    @property
+    def headings(self) -> Path:
+        """The folder of the vectors of the headings; see :mod:`kbsearch.headings`."""
+        return self.folder / "headings"
 
     @property
     def probes(self) -> Path:

@@ -246,12 +246,35 @@ class Scale(ctypes.Structure):
     )  # fmt: skip
 
 
+class Headings(ctypes.Structure):
+    """``kb_headings``: the open arrays of :mod:`kbsearch.headings`, which says what they are.
+
+    Attributes
+    ----------
+    matrix
+        The codes, int8 of shape (n, width).
+    numbers
+        Of each row's heading, int32, shape (rows,).
+    """
+
+    _fields_ = (
+        ("codes", Address), ("scales", Address), ("of_row", Address), ("n", Long), ("rows", Long), ("width", Long),
+    )  # fmt: skip
+
+    def __init__(self, codes: NDArray[np.int8], scales: FloatArray, of_row: NDArray[np.int32]) -> None:
+        super().__init__(address(codes, I8), address(scales, F32), address(of_row, I32))
+        self.n, self.rows, self.width = len(codes), len(of_row), codes.shape[1]
+        self.matrix, self.numbers, self.held = codes, of_row, (codes, scales, of_row)
+        if len(scales) != self.n:
+            raise Damaged(f"{self.n} vectors and {len(scales)} scales of headings")
+
+
 class Part(ctypes.Structure):
     """``kb_part``."""
 
     _fields_ = (
-        ("tokens", ctypes.POINTER(Tokens)), ("vectors", Address), ("titles", Address), ("rows", Long),
-        ("articles", Long),
+        ("tokens", ctypes.POINTER(Tokens)), ("vectors", Address), ("titles", Address),
+        ("headings", ctypes.POINTER(Headings)), ("rows", Long), ("articles", Long),
     )  # fmt: skip
 
 
@@ -261,8 +284,8 @@ class Corpus(ctypes.Structure):
     Parameters
     ----------
     parts
-        The index itself and, where there is one, its delta: terms, vectors and titles' vectors, the latter two float32
-        of shape (rows, width) and (articles, width), or None where only words are asked for.
+        The index itself and, where there is one, its delta: terms, vectors, titles' vectors and headings. Vectors are
+        float32 of shape (rows, width) and (articles, width); all but the terms are None where only words are asked for.
     article_of_row, japanese, group
         int32 (rows,), bool (articles,) and int32 (articles,), of all parts.
     samples
@@ -280,7 +303,7 @@ class Corpus(ctypes.Structure):
 
     def __init__(
         self,
-        parts: Sequence[tuple[Tokens, FloatArray | None, FloatArray | None]],
+        parts: Sequence[tuple[Tokens, FloatArray | None, FloatArray | None, Headings | None]],
         article_of_row: NDArray[np.int32],
         japanese: NDArray[np.bool_],
         group: NDArray[np.int32],
@@ -291,7 +314,7 @@ class Corpus(ctypes.Structure):
         super().__init__()
         self._held = (parts, article_of_row, japanese, group, samples)
         rows = articles = 0
-        for place, (tokens, vectors, titles) in enumerate(parts):
+        for place, (tokens, vectors, titles, headings) in enumerate(parts):
             part = self.parts[place]
             part.tokens, part.rows = ctypes.pointer(tokens), tokens.n_rows
             rows += tokens.n_rows
@@ -303,6 +326,11 @@ class Corpus(ctypes.Structure):
             part.vectors, part.titles = address(vectors, F32), address(titles, F32)
             part.articles = len(titles)
             articles += len(titles)
+            if headings is None:
+                continue
+            if (headings.rows, headings.width) != (tokens.n_rows, self.width):
+                raise AssertionError("a heading or none for each row, with vectors as long as those of the rows")
+            part.headings = ctypes.pointer(headings)
         self.rows, self.articles = len(article_of_row), len(japanese)
         if rows != self.rows or articles not in {0, self.articles} or len(group) != self.articles:
             raise AssertionError("an article for each row, and a script and a group for each article")
@@ -348,7 +376,7 @@ class Asking(ctypes.Structure):
 
     _fields_ = (
         ("words_ceiling", ctypes.c_float), ("grams_ceiling", ctypes.c_float), ("japanese", ctypes.c_float),
-        ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float), ("untitled", Long),
+        ("asks_japanese", ctypes.c_int32), ("terms", ctypes.c_float), ("untitled", Long), ("withheld", Long),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from kbsearch.columns import let_go, save_column
 from kbsearch.content import Amended, SourceFile, StoredPassage, write_content
 from kbsearch.embed import text_key
+from kbsearch.headings import write_headings
 from kbsearch.lexical import write_lexical
 from kbsearch.rows import analyse_rows
 from kbsearch.tokens import TokenIndex, TokenWriter
@@ -108,16 +109,17 @@ def write_terms(
 
 
 def write_dense(
-    files: Files, written: Written, known: Known, dimension: int
+    files: Files, written: Written, known: Known, coded: Known, dimension: int
 ) -> tuple[DenseReport, dict[str, dict[str, float]]]:
     """Write the vectors; returns what the manifest says of the leg, and of the cosines of passages and titles.
 
-    ``known`` has the vectors of all rows and titles by their keys.
+    ``known`` has the vectors of all rows and titles by their keys, ``coded`` those of headings.
     """
     keys = [row.key for row in written.rows]
     title_keys = [text_key(article.title) for article in written.articles]
     write_vectors(files.title_vectors, _blocks(title_keys, known), (len(title_keys), dimension))
     write_vectors(files.vectors, _blocks(keys, known), (len(keys), dimension))
+    write_headings(files.headings, [row.heading for row in written.rows], coded, dimension)
     of_rows = written.is_japanese[written.article_of_row]
     samples = [_sample(keys, np.flatnonzero(of_rows == script)) for script in (False, True)]
     save_column(files.samples, np.concatenate(samples))

@@ -29,6 +29,7 @@ PASSAGES: Final = 18
 """Of the shared articles, aliases included."""
 
 TITLES: Final = 12
+HEADINGS: Final = 5
 """Each has a vector of its own."""
 
 FILTERS: Final = ({"lang": "ja"}, {"category": "shop"}, {"tags": ["返品", "login"]}, {"kind": "faq", "lang": "en"})
@@ -212,11 +213,11 @@ def test_a_title_changes_every_row_that_carries_it(
 def test_a_line_that_becomes_a_heading_weighs_as_one(
     articles: Path, index: Path, rebuild: Callable[[], BuildReport]
 ) -> None:
-    """The encoder reads the same words in the same order, and the words still count otherwise than before."""
+    """The encoder reads the same words in the same order; they count otherwise, and the heading by itself is new."""
     write_articles(articles, {"new.md": "---\ntitle: 手引き\n---\n\n梱包材\n\n紙を使います。\n"})
     assert rebuild().counts["encoded"] == 2, "the passage, the title"
     write_articles(articles, {"new.md": "---\ntitle: 手引き\n---\n\n## 梱包材\n\n紙を使います。\n"})
-    assert rebuild().counts["encoded"] == 0
+    assert rebuild().counts["encoded"] == 1
     equal_to_fresh(articles, index)
 
 
@@ -243,7 +244,7 @@ def test_a_full_build_over_an_index_answers_as_a_new_one(
     fake_encoder.encoded.clear()
     report = build(articles, index, encoder=FAKE, full=True)
     assert report.published
-    assert report.counts["encoded"] == PASSAGES + TITLES
+    assert report.counts["encoded"] == PASSAGES + TITLES + HEADINGS
     assert report.counts["encoded"] + report.counts["sentences"] == len(fake_encoder.encoded)
     assert report.counts["sentences"] > 5
     equal_to_fresh(articles, index)

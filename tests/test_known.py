@@ -12,7 +12,7 @@ from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt
 from kbsearch.journal import Journal
 from kbsearch.known import InCodes, InFile, InMemory, Known
-from kbsearch.quotes import QuoteWriter
+from kbsearch.quotes import QuoteWriter, units_of
 from kbsearch.units import Unit
 
 if TYPE_CHECKING:
@@ -126,14 +126,14 @@ def test_of_some_rows_only_the_sentences_of_these_are_known(tmp_path: Path) -> N
     writer.close()
     writer.write_vectors(keys_of(1, 2, 3), [vectors_of(1, 2, 3)], DIMENSION)
     for rows, numbers in (([0], (1, 2)), ([1, 2], (3,)), ([3], (1, 2)), ([], ())):
-        known = InCodes(tmp_path / "quotes", DIMENSION, rows)
+        known = InCodes(tmp_path / "quotes", DIMENSION, units_of(tmp_path / "quotes", rows))
         assert list(known.places) == keys_of(*numbers)
         np.testing.assert_allclose(
             Known(DIMENSION, [known]).stacked(keys_of(*numbers)), vectors_of(*numbers), rtol=0.01
         )
     np.save(tmp_path / "quotes" / "rows.npy", np.array([0, 9], np.uint32))
     with pytest.raises(IndexCorrupt):
-        InCodes(tmp_path / "quotes", DIMENSION, [0])
+        InCodes(tmp_path / "quotes", DIMENSION, units_of(tmp_path / "quotes", [0]))
 
 
 def test_a_folder_without_vectors_of_sentences_knows_nothing(tmp_path: Path) -> None:

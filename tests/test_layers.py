@@ -26,13 +26,13 @@ FLOORS = {
         "shown", "views",
     ],
     2: [
-        "bars", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements", "known",
-        "labels", "laps", "lineage", "markdown", "measures", "overviews", "rank", "results", "sources", "text", "trees",
-        "turns", "twins", "units", "vocabulary",
+        "bars", "coded", "columns", "config", "content", "courtesy", "crosscheck", "embed", "filters", "judgements",
+        "known", "labels", "laps", "lineage", "markdown", "measures", "overviews", "rank", "results", "sources", "text",
+        "trees", "turns", "twins", "units", "vocabulary",
     ],
     3: [
-        "encoding", "features", "inheritance", "journal", "lexical", "perturb", "places", "previous", "quotes",
-        "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "vector",
+        "encoding", "features", "headings", "inheritance", "journal", "lexical", "perturb", "places", "previous",
+        "quotes", "related", "render", "scaffold", "scoreboard", "stamps", "store", "synonyms", "tokens", "vector",
         "walkthrough", "wording",
     ],
     4: ["confidence", "parts", "pooling", "query", "quotable", "ranker", "rows", "snippet", "versions"],

@@ -661,6 +661,7 @@ def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
 
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "kb_tokens": structures.Tokens, "kb_part": structures.Part, "kb_corpus": structures.Corpus,
+    "kb_headings": structures.Headings,
     "kb_postings": structures.Postings, "kb_lexicon": structures.Lexicon,
     "kb_question": structures.Asked,
     "kb_way": structures.Way, "kb_scale": structures.Scale, "kb_forest": structures.Forest,

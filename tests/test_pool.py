@@ -51,6 +51,14 @@ def index_of(random: np.random.Generator, rows: int) -> TokenIndex:
         return TokenIndex(Path(folder) / "tokens", rows)
 
 
+def headings(random: np.random.Generator, rows: int) -> structures.Headings:
+    """Of each row one of a few, or none; rows of one section stand together."""
+    count = int(random.integers(1, 6))
+    codes = random.integers(-127, 128, (count, WIDTH)).astype(np.int8)
+    scales = (1 / np.linalg.norm(codes.astype(np.float64), axis=1)).astype(np.float32)
+    return structures.Headings(codes, scales, np.sort(random.integers(-1, count, rows)).astype(np.int32))
+
+
 class Shelf:
     """Two parts with rows, articles and versions of articles."""
 
@@ -69,6 +77,7 @@ class Shelf:
         self.article_of_row = np.concatenate(numbers)
         self.articles = sum(counts)
         self.titles = [units(random, n) for n in counts]
+        self.headings = [headings(random, n) for n in rows if n]
         self.japanese = random.random(self.articles) < 0.5
         self.group = random.integers(0, max(1, self.articles * 2 // 3), self.articles).astype(np.int32)
         self.samples = [units(random, samples), units(random, samples)]
@@ -76,11 +85,25 @@ class Shelf:
         codes = [np.rint(sample / np.float32(step)).astype(np.int8) for sample in self.samples]
         self.corpus = structures.Corpus(
             [
-                (tokens.opened[0], vectors, titles)
-                for tokens, vectors, titles in zip(self.tokens, self.vectors, self.titles, strict=True)
+                (tokens.opened[0], vectors, titles, headings)
+                for tokens, vectors, titles, headings in zip(
+                    self.tokens, self.vectors, self.titles, self.headings, strict=True
+                )
             ],
             self.article_of_row, self.japanese, self.group, (codes[0], codes[1], step), (0.3, 0.1), (0.25, 0.2),
         )  # fmt: skip
+
+    def heading_cosine(self, row: int, ways: structures.Ways, withheld: int) -> np.float32:
+        """The greatest of the ways; nothing where there is no heading."""
+        part = int(row >= len(self.vectors[0]))
+        codes, scales, of_row = self.headings[part].held
+        number = int(of_row[row - part * len(self.vectors[0])])
+        if number < 0 or (part, number) == (0, withheld):
+            return np.float32(-np.inf)
+        vectors = [way.held[1] for way in ways if way.held[1] is not None]
+        matrix, first = codes.astype(np.float32), np.array([number])
+        products = [native.dots(matrix, first, vector)[0] * scales[number] for vector in vectors]
+        return np.float32(max(products))
 
     def ask(self, *questions: str, vectors: bool = True) -> structures.Ways:
         ways = []
@@ -143,8 +166,11 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
     ways = shelf.ask("返品 送料", "password 返品")
     found, scores = native.pool(shelf.corpus, ways, np.flatnonzero(random.random(sum(rows)) < 0.8))
     n, untitled = len(found), int(random.choice([-1, 0]))
+    withheld = int(random.choice([-1, *shelf.headings[0].held[2]]))
     japanese = float(random.choice([0.0, 0.2, 0.21, 1.0]))
-    asking = structures.Asking(12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled)
+    asking = structures.Asking(
+        12.5, 0.0, japanese, japanese > JAPANESE_QUESTION, float(np.log1p(7)), untitled, withheld
+    )
     judged = native.judge(shelf.corpus, ways, asking, structures.Pooled(found, scores, (12.5, 0.0)), models.forests)
 
     words, grams, dense, cover, reverse = split(scores, n)
@@ -155,6 +181,10 @@ def test_articles_are_judged_as_numpy_judges_them(seed: int, rows: tuple[int, in
         ways_of = [native.dots(titles, numbers, way.held[1]) for way in ways if way.held[1] is not None]
         cosines: FloatArray = np.max(ways_of, axis=0) if len(numbers) else np.empty(0, np.float32)
         cosines[numbers == untitled] = 0.25
+        for row in found:
+            own = shelf.heading_cosine(int(row), ways, withheld)
+            at = numbers == shelf.article_of_row[row]
+            cosines[at] = np.maximum(cosines[at], own)
         return cosines
 
     backgrounds = [background(sample, ways[0].held[1], (0.3, 0.1)) for sample in shelf.samples]
@@ -207,7 +237,7 @@ def test_without_models_articles_are_described_only() -> None:
     shelf = Shelf(2, (20, 5))
     ways = shelf.ask("送料")
     rows, scores = native.pool(shelf.corpus, ways, np.arange(25))
-    asking = structures.Asking(1, 1, 1, 1, 1, -1)
+    asking = structures.Asking(1, 1, 1, 1, 1, -1, -1)
     pooled = structures.Pooled(rows, scores, (1.0, 1.0))
     bare = native.judge(shelf.corpus, ways, asking, pooled, structures.Models())
     ranked = native.judge(shelf.corpus, ways, asking, pooled, shipped_models().forests)
@@ -222,14 +252,14 @@ def test_a_question_without_a_vector_is_not_judged() -> None:
     rows, scores = native.pool(shelf.corpus, ways, np.arange(4))
     with pytest.raises(AssertionError, match="vector"):
         native.judge(
-            shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1), structures.Pooled(rows, scores, (1.0, 1.0)),
+            shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1, -1), structures.Pooled(rows, scores, (1.0, 1.0)),
             structures.Models(),
         )  # fmt: skip
 
 
 def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
     shelf = Shelf(4, (6, 0))
-    part = (shelf.tokens[0].opened[0], shelf.vectors[0], shelf.titles[0])
+    part = (shelf.tokens[0].opened[0], shelf.vectors[0], shelf.titles[0], shelf.headings[0])
     for article_of_row, japanese, group in (
         (shelf.article_of_row[:-1], shelf.japanese, shelf.group),
         (shelf.article_of_row, shelf.japanese[:-1], shelf.group[:-1]),
@@ -238,7 +268,28 @@ def test_arrays_that_do_not_fit_each_other_make_no_corpus() -> None:
         with pytest.raises(AssertionError):
             structures.Corpus([part], article_of_row, japanese, group)
     with pytest.raises(AssertionError):
-        structures.Corpus([(part[0], part[1][:-1], part[2])], shelf.article_of_row, shelf.japanese, shelf.group)
+        structures.Corpus([(part[0], part[1][:-1], *part[2:])], shelf.article_of_row, shelf.japanese, shelf.group)
+    codes, scales, of_row = part[3].held
+    for wrong in (
+        structures.Headings(codes, scales, of_row[:-1]),
+        structures.Headings(codes[:, :-1].copy(), scales, of_row),
+    ):
+        with pytest.raises(AssertionError):
+            structures.Corpus([(*part[:3], wrong)], shelf.article_of_row, shelf.japanese, shelf.group)
+    with pytest.raises(structures.Damaged):
+        structures.Headings(codes, scales[:-1], of_row)
+
+
+@pytest.mark.parametrize(("number", "scale"), [(-2, 1), (10**6, 1), (0, np.nan), (0, np.inf)])
+def test_a_heading_that_is_none_is_damage(number: int, scale: float) -> None:
+    shelf = Shelf(5, (6, 0))
+    ways, headings = shelf.ask("送料"), shelf.headings[0]
+    of_row, scales = headings.held[2], headings.held[1]
+    of_row[:], scales[:] = number, scale
+    rows, scores = native.pool(shelf.corpus, ways, np.arange(6))
+    pooled = structures.Pooled(rows, scores, (1.0, 1.0))
+    with pytest.raises(structures.Damaged):
+        native.judge(shelf.corpus, ways, structures.Asking(1, 1, 1, 1, 1, -1, -1), pooled, structures.Models())
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from conftest import ARTICLES
 from terms import parts_of
@@ -17,6 +18,7 @@ from kbsearch import tokens as tokens_module
 from kbsearch import wordlist, writing
 from kbsearch.content import Amended
 from kbsearch.embed import text_key
+from kbsearch.known import InMemory, Known
 from kbsearch.lexical import LexicalIndex
 from kbsearch.markdown import parse_article
 from kbsearch.model import Weights
@@ -165,11 +167,17 @@ def test_an_error_of_the_analysis_stays_what_it_is(
         write_terms(Files(tmp_path), of, WEIGHTS, lambda *_: None)
 
 
-def test_the_texts_for_the_encoder_are_made_of_rows_and_titles(corpus: list[Article]) -> None:
+def test_the_texts_for_the_encoder_are_made_of_rows_titles_and_headings(corpus: list[Article]) -> None:
     rows = make_rows(corpus)
     texts = Texts(rows, corpus)
     assert {text_key(text): text for text in texts.values()} == dict(texts)
-    assert texts.keys() == {row.key for row in rows} | {text_key(article.title) for article in corpus}
+    headings = {text_key(row.passage.headings[-1]) for row in rows if row.passage.headings and not row.alias}
+    own = {row.key for row in rows} | {text_key(article.title) for article in corpus}
+    assert texts.keys() == own | headings
+    some = sorted(headings - own)[:2]
+    assert len(some) == 2
+    coded = Known(4, [InMemory(some, np.zeros((2, 4), np.float32))])
+    assert texts.keys() - Texts(rows, corpus, coded).keys() == set(some)
     row = next(row for row in rows if row.passage.headings and not row.alias)
     assert texts[row.key] == "\n".join((row.passage.title, " > ".join(row.passage.headings), row.passage.text))
     alias = next(row for row in rows if row.alias)

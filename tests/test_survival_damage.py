@@ -37,6 +37,7 @@ SPREAD: Final = 8
 SECONDS: Final = 20
 
 TITLES: Final = 12
+HEADINGS: Final = 5
 """Of the shared articles; each has a vector beside those of the passages."""
 
 
@@ -242,7 +243,7 @@ def test_an_index_of_another_encoder_is_refused_where_vectors_count_and_rebuilt(
     assert kb.search("返品の送料", mode="lexical").hits
     report = rebuild()
     assert report.published
-    assert report.counts["encoded"] == report.counts["passages"] + TITLES
+    assert report.counts["encoded"] == report.counts["passages"] + TITLES + HEADINGS
     assert report.counts["encoded"] + report.counts["sentences"] == len(other.encoded)
     assert report.counts["reused"] == 0
     assert KnowledgeBase.open(index).search("返品の送料", mode="dense").hits

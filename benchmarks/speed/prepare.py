@@ -168,8 +168,9 @@ def texts_of(articles: Path, encoder: Encoder, *, sentences: bool = True) -> Ite
             max_tokens=encoder.max_tokens,
             target_tokens=min(TARGET_TOKENS, encoder.max_tokens),
         )
+        rows = make_rows([article])
         yield article.title
-        yield from (row.text for row in make_rows([article]))
+        yield from (text for row in rows for text in (row.text, row.heading) if text)
         if sentences:
             yield from sentence_texts(article)
 

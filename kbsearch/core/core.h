@@ -61,11 +61,21 @@ typedef struct {
     int64_t n_tokens, n_texts, n_rows, n_parts;
 } kb_tokens;
 
-/* The index itself, or its delta. vectors and titles may be missing where nobody asks for cosines. */
+/* The distinct headings of a part as 8-bit codes, each number times its heading's scale, and which one each row has; -1:
+ * none. */
+typedef struct {
+    const int8_t *codes;
+    const float *scales;
+    const int32_t *of_row;
+    int64_t n, rows, width;
+} kb_headings;
+
+/* The index itself, or its delta. vectors, titles and headings may be missing where nobody asks for cosines. */
 typedef struct {
     const kb_tokens *tokens;
     const float *vectors; /* rows of the part */
     const float *titles;  /* articles of the part */
+    const kb_headings *headings;
     int64_t rows, articles;
 } kb_part;
 
@@ -300,6 +310,7 @@ KB_HIDDEN int64_t kb_places_from(const int32_t *sums, int64_t n, int64_t limit, 
 KB_HIDDEN double kb_in_steps(const float *vector, const float *weights, int64_t width, int32_t most, int16_t *steps);
 KB_HIDDEN int kb_background(const int8_t *codes, int64_t n, int64_t width, float step, const float *vector, float *mean,
                             float *spread);
+KB_HIDDEN void kb_products(const int8_t *codes, int64_t n, int64_t width, const float *vector, float *products);
 KB_HIDDEN void kb_sort(uint64_t *keys, int64_t n, uint64_t *scratch);
 
 /* Where a text's words begin, its grams begin, and it ends. */

@@ -30,6 +30,22 @@ KB_WIDE int kb_dots(const float *matrix, int64_t height, int64_t width, const in
     return 0;
 }
 
+/* Products of the 8-bit codes of n texts with a vector. Sixteen sums, added up in one fixed order, as above. */
+KB_HIDDEN KB_WIDE void kb_products(const int8_t *restrict codes, int64_t n, int64_t width, const float *restrict vector,
+                                   float *restrict products) {
+    for (int64_t r = 0; r < n; r++) {
+        const int8_t *code = codes + r * width;
+        float sums[16] = {0}, rest = 0;
+        int64_t i = 0;
+        for (; i + 16 <= width; i += 16)
+            for (int k = 0; k < 16; k++) sums[k] += (float)code[i + k] * vector[i + k];
+        for (; i < width; i++) rest += (float)code[i] * vector[i];
+        for (int half = 8; half; half /= 2)
+            for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+        products[r] = sums[0] + rest;
+    }
+}
+
 /* Inner products of 8-bit codes with a vector of 16-bit numbers. The caller has seen that a sum fits. */
 KB_WIDE static void dots_of_codes(const int8_t *restrict codes, int64_t n, int64_t width, const int16_t *restrict vector,
                                   int32_t *restrict sums) {

@@ -105,6 +105,7 @@ typedef struct {
     int32_t asks_japanese;
     float terms;
     int64_t untitled; /* an article that is judged as if its title were like any other; -1 for none */
+    int64_t withheld; /* a heading of the first part that is judged as if it were not there; -1 for none */
 } kb_asking;
 
 typedef struct {
@@ -133,6 +134,30 @@ static int titles_of(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways
     }
     for (int64_t i = 0; i < m; i++)
         if (numbers[i] == asking->untitled) titles[i] = corpus->title_mean;
+    return 0;
+}
+
+/* Raises the cosine of an article's title to that of the nearest heading above one of its n rows. */
+static int headings_of(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, const kb_asking *asking,
+                       const int64_t *rows, int64_t n, const int64_t *group, float *titles) {
+    int64_t first = below(rows, n, corpus->parts[0].rows), last = -1;
+    for (int64_t r = 0; r < n; r++) {
+        const kb_headings *headings = corpus->parts[r >= first].headings;
+        if (!headings) continue;
+        int64_t row = rows[r] - (r < first ? 0 : corpus->parts[0].rows), at = row < headings->rows ? headings->of_row[row] : -2;
+        if (at < -1 || at >= headings->n || headings->width != corpus->width) return KB_CORRUPT;
+        int is_known = r && r != first && at == last && group[r] == group[r - 1]; /* rows of one section */
+        last = at;
+        if (at < 0 || is_known || (r < first && at == asking->withheld)) continue;
+        for (int64_t way = 0; way < n_ways; way++) {
+            if (!ways[way].vector) continue;
+            float cosine;
+            kb_products(headings->codes + at * headings->width, 1, headings->width, ways[way].vector, &cosine);
+            cosine *= headings->scales[at];
+            if (!isfinite(cosine)) return KB_CORRUPT;
+            if (cosine > titles[group[r]]) titles[group[r]] = cosine;
+        }
+    }
     return 0;
 }
 
@@ -246,6 +271,7 @@ int64_t kb_judge(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, co
     }
     float *titles = room, *more = room + n, *scratch = more + n;
     if ((failed = titles_of(corpus, ways, n_ways, asking, numbers, m, (int64_t *)keys, more, titles))) goto end;
+    if ((failed = headings_of(corpus, ways, n_ways, asking, rows, n, group, titles))) goto end;
     const float *words = pool->scores, *cover = words + 3 * n;
     failed = kb_features(n, m, group, words, words + n, words + 2 * n, cover, cover + KB_FIELDS * n, titles, flags, &scale,
                          scratch, features);
@@ -277,4 +303,4 @@ end:
 }
 
 /* Raised with whatever changes a signature: kbsearch/native.py refuses a library of another number. */
-int kb_version(void) { return 9; }
+int kb_version(void) { return 10; }

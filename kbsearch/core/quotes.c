@@ -304,22 +304,6 @@ static void fetch_ahead(const kb_tokens *tokens, const kb_quotes *quotes, const 
     }
 }
 
-/* Products of the codes of n units with a vector. Sixteen sums, added up in one fixed order, as in kb_dots. */
-KB_WIDE static void products_of(const int8_t *restrict codes, int64_t n, int64_t width, const float *restrict vector,
-                                float *restrict products) {
-    for (int64_t r = 0; r < n; r++) {
-        const int8_t *code = codes + r * width;
-        float sums[16] = {0}, rest = 0;
-        int64_t i = 0;
-        for (; i + 16 <= width; i += 16)
-            for (int k = 0; k < 16; k++) sums[k] += (float)code[i + k] * vector[i + k];
-        for (; i < width; i++) rest += (float)code[i] * vector[i];
-        for (int half = 8; half; half /= 2)
-            for (int k = 0; k < half; k++) sums[k] += sums[k + half];
-        products[r] = sums[0] + rest;
-    }
-}
-
 /* What the kind of a unit adds: learned from which units answer, so that they need not be told apart by words. */
 static double worth_of_kind(const kb_unit *unit, const kb_quoting *how) {
     const float worth[] = {how->asks, how->leads, how->step, how->row, how->dangling, how->tied, how->numbers, how->rules};
@@ -357,7 +341,7 @@ static int64_t quote_article(const kb_tokens *tokens, const kb_quotes *quotes, c
         if (many < 0) return many;
         int32_t last = page.n + (int32_t)size - 1;
         if (quotes->codes && vector)
-            products_of(quotes->codes + from * quotes->width, size, quotes->width, vector, scratch->products);
+            kb_products(quotes->codes + from * quotes->width, size, quotes->width, vector, scratch->products);
         memset(scratch->seen, 0, (size_t)question->n * sizeof *scratch->seen);
         for (int64_t u = 0; u < size; u++) {
             kb_candidate *here = scratch->units + page.n++;
