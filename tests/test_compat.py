@@ -22,7 +22,7 @@ from kbsearch.store import FORMAT
 from kbsearch.text import fingerprint
 
 DATA = Path(__file__).parent / "data"
-OLD = sorted(DATA.glob("index-format-*"))
+OLD = sorted(DATA.glob("index-format-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
 SAMPLE = {
     "返品.ja.md": "---\ntitle: 返品の送料\naliases: [返送料]\n---\n\n不良品の返品の送料は当店が負担します。\n",
     "返品.en.md": (
