@@ -147,7 +147,8 @@ def _blocks(result: SearchResult) -> Iterator[_Block]:
 
 def _hit(hit: Hit) -> Iterator[_Block]:
     head = [(f"{hit.rank}. ", ""), (hit.title, "bold")]
-    for heading in hit.passages[0].headings if hit.passages else (hit.heading,):
+    own = (passage.headings for passage in hit.passages if passage.section_id == hit.section_id)
+    for heading in next(own, (hit.heading,)):
         if heading and heading != hit.title:
             head += [(" › ", "dim"), (heading, "")]
     if hit.wanted_lang is not None:

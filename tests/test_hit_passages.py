@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kbsearch.builder import build
+from kbsearch.render import plain_search_result
 from kbsearch.results import PassageHit, Passages
 from kbsearch.search import KnowledgeBase
 
@@ -90,3 +91,15 @@ def test_who_has_read_them_lets_the_index_go(index: Path) -> None:
     tuple(hit.passages)
     gc.collect()
     assert snapshot() is None
+
+
+def test_the_screen_names_the_section_that_is_quoted(hit: Hit, index: Path) -> None:
+    result = KnowledgeBase.open(index).search(QUESTION, k=1)
+    first, second = (
+        hit.passages[0],
+        hit.passages[0]._replace(section_id="returns#x", headings=("上", "下"), heading="下"),
+    )
+    about_second = replace(hit, passages=(first, second), section_id="returns#x", heading="下")
+    gone = replace(hit, passages=(first,), section_id="returns#y", heading="別")
+    for shown, path in ((about_second, f"{hit.title} › 上 › 下\n"), (gone, f"{hit.title} › 別\n")):
+        assert path in (plain_search_result(replace(result, hits=(shown,)), 100) or "")
