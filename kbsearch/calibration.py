@@ -266,7 +266,7 @@ class _Bench:
         )
 
     def _heading_of(self, probe: _Probe) -> int:
-        """The number of the heading that is the probe's text; -1 where there is none."""
+        """The number of the heading that is the probe's text, which this article alone has; -1 where there is none."""
         rows = (number for number in self._rows_of(probe.article) if self._rows[number].heading == probe.text)
         row = next(rows, -1)
         return -1 if row < 0 else int(self._snapshot.parts.headings[0].numbers[row])
@@ -317,7 +317,7 @@ class _Bench:
             return _Outcome((-10.0, -10.0), (False, False))
 
         untitled = probe.article if probe is not None and probe.field == "title" else -1
-        withheld = -1 if probe is None else self._heading_of(probe)
+        withheld = self._heading_of(probe) if probe is not None and probe.field == "heading" else -1
         found = judged(snapshot, query, pooled, self._models.forests, untitled, withheld)
         if found.log_odds is None:
             raise AssertionError("models judge a question with a vector")

@@ -36,7 +36,7 @@ _LONGEST_SNIPPET: Final = 1_200
 _LONG_SNIPPET: Final = 320  # where nothing deeper is wanted
 _TRIES: Final = 5
 _MOST_UNLIKELY: Final = 3
-_HTML_HEADING: Final = re.compile(r"(?<=<h)[1-6](?=>)|(?<=</h)[1-6](?=>)")
+_HTML_HEADING: Final = re.compile(r"(?<=<h)[1-6](?=[ >])|(?<=</h)[1-6](?=>)")
 _CONTACT: Final = {True: "お問い合わせ: ", False: "Contact us: "}
 
 
@@ -136,8 +136,8 @@ def _shares(several: int, confidence: float) -> list[float]:
 
 
 def _below_the_title(level: re.Match[str]) -> str:
-    """The headings of an article are below its title, which is an ``h3`` there."""
-    return str(min(int(level[0]) + 2, 6))
+    """The headings of an article are below its title, which is an ``h3`` there; in Markdown they begin with ``##``."""
+    return str(min(max(int(level[0]), 2) + 2, 6))
 
 
 class _Filler:

@@ -161,13 +161,6 @@ def _written(markdown: str, form: Form, lang: str) -> str:
     return write(markdown, form, lang)
 
 
-def _below_title(article: Article) -> str:
-    """The Markdown of an article without the heading that is its title, which is no part of any section."""
-    source = article.markdown.strip("\n")
-    begin = source.find(article.sections[0].markdown) if article.sections else 0
-    return source[begin:] if begin > 0 and source[:begin].strip("#= \n") == article.title else source
-
-
 class PageSource:
     """Texts of the articles of an answer, for :func:`kbsearch.disclosing.fill`; each is fetched once."""
 
@@ -193,7 +186,11 @@ class PageSource:
             name = self._snapshot.article_ids[self._articles[place].number]
             article = self._opened[place] = served_article(self._snapshot, name, self._day)
         if level == _ARTICLE:
-            source = _below_title(article) if is_titled else article.markdown.strip("\n")
+            source = article.markdown.strip("\n")
+            if is_titled:
+                from kbsearch.markdown import below_title  # the parser, as in _written
+
+                source = below_title(source, article.title, article.lang)
             return _written(source, form, article.lang)
         anchor = handle.partition("#")[2]
         sections = [number for number, section in enumerate(article.sections) if section.anchor == anchor]

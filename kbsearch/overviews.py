@@ -100,8 +100,9 @@ class BuildReport:
     warnings
         Of all files, also of unchanged ones, in order of path and line. A ``fatal`` one left its file out.
     counts
-        ``articles``, ``served`` (published articles), ``passages`` (rows, aliases included), ``encoded`` (vectors
-        computed now), ``reused`` (vectors taken over) and ``sentences`` (vectors of sentences computed now).
+        ``articles``, ``served`` (published articles), ``passages`` (rows, aliases included), ``encoded`` (vectors of
+        passages, titles and headings computed now), ``reused`` (vectors of passages taken over) and ``sentences``
+        (vectors of sentences computed now).
     calibration
         How the confidence was calibrated: ``basis`` (``"own"``, or ``"shipped"`` when the articles gave too few
         questions), ``questions`` and more; see :mod:`kbsearch.calibration`.

@@ -167,6 +167,8 @@ class QuoteWriter:
 def units_of(folder: Path, rows: Sequence[int]) -> Iterator[int]:
     """Numbers of the units of some rows."""
     spans = load_column(folder / "rows.npy", np.uint32)
+    if 2 * max(rows, default=-1) + 1 >= len(spans):
+        raise IndexCorrupt(folder / "rows.npy", f"at least {max(rows) + 1} rows", str(len(spans) // 2))
     for row in rows:
         first, size = spans[2 * row : 2 * row + 2].tolist()
         yield from range(first, first + size)

@@ -232,7 +232,8 @@ def build_report(report: BuildReport) -> RenderableType:
     table.add_row("unchanged", f"{len(report.unchanged):,}", "")
     counts = report.counts
     table.add_row("articles", f"{counts['articles']:,}", f"{counts['served']:,} published")
-    table.add_row("passages", f"{counts['passages']:,}", f"{counts['encoded']:,} encoded, {counts['reused']:,} reused")
+    encoded = f"{counts['encoded']:,} texts encoded, {counts['reused']:,} passages reused"
+    table.add_row("passages", f"{counts['passages']:,}", encoded)
     table.add_row("confidence", *_calibration(report.calibration))
     if any(report.handles.values()):
         table.add_row("handles", f"{sum(report.handles.values()):,}", _handles(report.handles))

@@ -18,6 +18,7 @@ from kbsearch.disclosing import parse_budget
 from kbsearch.errors import BadQuery, NotFound
 from kbsearch.excerpts import excerpt
 from kbsearch.forms import FORMS
+from kbsearch.markdown import below_title
 from kbsearch.model import Section
 from kbsearch.related import SHOWN, Titled, load_related, write_related
 from kbsearch.search import KnowledgeBase
@@ -306,6 +307,10 @@ def test_a_title_is_said_once(tmp_path: Path, fake_encoder: FakeEncoder, form: F
         "atx.md": "# 返品の送料\n\nお客様のご負担です。\n\n## 離島\n\n1,000円です。\n",
         "setext.md": "---\nlang: en\n---\n\nReturn postage\n===\n\nYou pay for the parcel.\n",
         "other.md": "---\ntitle: 交換\n---\n\n# 交換の手順\n\n箱に入れます。\n",
+        "id.md": "# パスワードの再設定 {#post}\n\nリンクを押します。\n",
+        "case.md": "---\ntitle: Vpn Setup\n---\n\n<!-- by hand -->\n\n# VPN **setup**\n\nInstall the client.\n",
+        "sharp.md": "# Learning C#\n\nBegin with a variable.\n",
+        "table.md": "# 支払いの質問\n\n| 質問 | 回答 |\n|---|---|\n| 分割はできますか | 三回までです |\n",
     }
     build(write_articles(tmp_path / "titled", files), tmp_path / "titled-index", encoder=FAKE)
     kb = KnowledgeBase.open(tmp_path / "titled-index")
@@ -313,12 +318,48 @@ def test_a_title_is_said_once(tmp_path: Path, fake_encoder: FakeEncoder, form: F
         ("返品の送料", "返品の送料", "お客様のご負担です"),
         ("return postage", "Return postage", "You pay for the parcel"),
         ("交換の手順", "交換の手順", "箱に入れます"),
+        ("パスワードの再設定", "パスワードの再設定", "リンクを押します"),
+        ("vpn setup", "setup", "Install the client"),
+        ("learning C#", "Learning C", "Begin with a variable"),
+        ("支払いの質問", "支払いの質問", "三回まで"),
     ):
         found = kb.search(question, budget=Budget(900, form=form, most=most))
         assert found.disclosure is not None
         first = found.disclosure.parts[0]
-        said = first.text.replace(first.handle, "")
+        said = re.sub(r"{#.*?}|<!--.*?-->", "", first.text.replace(first.handle, "").replace("Setup", "setup"))
         assert (said.count(title), said.count(inside)) == (1, 1), said
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("# 送料\n\n当店です。", "当店です。"),
+        ("送料\n===\n当店です。", "当店です。"),
+        ("# 送料 #\n\n## 離島 {#a}\n", "## 離島 {#a}"),
+        ("# 配送\n\n# 送料\n", None),
+        ("はじめに。\n\n# 送料\n", None),
+        ("- 一覧\n\n# 送料\n", None),
+        ("## 送料\n\n当店です。", None),
+        ("<h1>送料</h1><p>当店です。</p>", None),
+        ("> # 送料\n\n当店です。", None),
+        ("", None),
+        ("# 送料", ""),
+        ("# 送料" + "x" * 9_000, None),
+    ],
+)
+def test_only_the_title_itself_is_left_out(source: str, kept: str | None) -> None:
+    assert below_title(source, "送料", "ja") == (source if kept is None else kept)
+
+
+def test_headings_with_an_id_are_well_formed(tmp_path: Path, fake_encoder: FakeEncoder) -> None:
+    assert fake_encoder.name == FAKE
+    text = "---\ntitle: 送料\n---\n\nはじめに。\n\n# 章 {#one}\n\n## 離島 {#rito}\n\n1,000円です。\n"
+    build(write_articles(tmp_path / "ids", {"a.md": text}), tmp_path / "ids-index", encoder=FAKE)
+    found = KnowledgeBase.open(tmp_path / "ids-index").search("送料", budget=Budget(900, form="html")).disclosure
+    assert found is not None
+    assert re.findall(r"</?h\d(?: id=[^>]+)?>", found.text) == [
+        "</h3>", '<h4 id="one">', "</h4>", '<h4 id="rito">', "</h4>",
+    ]  # fmt: skip
 
 
 def test_headings_in_html_are_below_the_title(guides: KnowledgeBase) -> None:

@@ -144,7 +144,8 @@ static int headings_of(const kb_corpus *corpus, const kb_way *ways, int64_t n_wa
     for (int64_t r = 0; r < n; r++) {
         const kb_headings *headings = corpus->parts[r >= first].headings;
         if (!headings) continue;
-        int64_t row = rows[r] - (r < first ? 0 : corpus->parts[0].rows), at = row < headings->rows ? headings->of_row[row] : -2;
+        int64_t row = rows[r] - (r < first ? 0 : corpus->parts[0].rows), at = -2;
+        if (row >= 0 && row < headings->rows) at = headings->of_row[row];
         if (at < -1 || at >= headings->n || headings->width != corpus->width) return KB_CORRUPT;
         int is_known = r && r != first && at == last && group[r] == group[r - 1]; /* rows of one section */
         last = at;

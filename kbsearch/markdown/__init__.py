@@ -29,13 +29,13 @@ from kbsearch.markdown.metadata import names_faq, read_metadata, stem
 from kbsearch.markdown.passages import cut_passages
 from kbsearch.markdown.sections import Draft, cut_sections, finish_sections, first_heading, trim_sections
 from kbsearch.markdown.walk import procedure_of
-from kbsearch.markdown.writing import write
+from kbsearch.markdown.writing import below_title, write
 from kbsearch.model import Article, ArticleWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["MAX_BYTES", "VERSION", "parse_article", "procedure_of", "write"]
+__all__ = ["MAX_BYTES", "VERSION", "below_title", "parse_article", "procedure_of", "write"]
 
 VERSION = 6
 """Raise it whenever the same bytes would give another article: a build then parses every file again."""

@@ -19,7 +19,7 @@ from kbsearch.markdown.blocks import read_blocks
 from kbsearch.markdown.damage import repair
 from kbsearch.markdown.details import group_details
 from kbsearch.markdown.markup import visible_text
-from kbsearch.markdown.sections import heading_text, split_id
+from kbsearch.markdown.sections import heading_text, same_text, split_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from kbsearch.forms import Form
     from kbsearch.markdown.blocks import Block
 
-__all__ = ["write"]
+__all__ = ["below_title", "write"]
+
+_HEAD = 4_000  # characters of an article among which its title is looked for
 
 _MAX_NESTING = 40
 _PARSER = MarkdownIt("commonmark", {"html": True, "maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"])
@@ -52,6 +54,21 @@ def write(markdown: str, form: Form, lang: str) -> str:
         spoken = (as_speech(line, is_japanese=lang == "ja") for line in lines.split("\n"))
         return "\n".join(line for line in spoken if line)
     return without_controls(lines) if form == "ansi" else lines
+
+
+def below_title(markdown: str, title: str, lang: str) -> str:
+    """An article without the heading that is its title, as :func:`kbsearch.markdown.sections.cut_sections` knows it.
+
+    As it is where that stands below other text, or is written in HTML.
+    """
+    blocks = read_blocks(repair(markdown[:_HEAD]), 0, lang)
+    first = next((block for block in blocks if block.text().strip()), None)
+    if first is None or first.kind != "heading" or first.level != 1 or not same_text(heading_text(first), title):
+        return markdown
+    rows, (begin, end) = markdown.split("\n"), first.lines
+    if not (rows[begin - 1].lstrip().startswith("#") or rows[end - 1].strip().strip("=") == ""):
+        return markdown
+    return "\n".join([*rows[: begin - 1], *rows[end:]]).strip("\n")
 
 
 def _text(block: Block) -> str:
