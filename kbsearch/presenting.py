@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from kbsearch.labels import title_line
 from kbsearch.results import Hit, PassageHit, Passages
 from kbsearch.snippet import make_snippet, note_sizes, says_notes
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from kbsearch.content import Head
     from kbsearch.laps import Laps
     from kbsearch.lexical import Asked
+    from kbsearch.model import FloatArray
     from kbsearch.query import Query
     from kbsearch.quotes import Quotation
     from kbsearch.results import Reason, Snippet
@@ -110,10 +113,20 @@ def _quotations(
     whole: bool = False,
 ) -> list[Quotation]:
     """What is quoted of each article, with room for notes in its language."""
-    asked, vector = _asked_anyhow(snapshot, query).terms, query.wordings[0].vector
+    asked, vector = _asked_anyhow(snapshot, query).terms, _meant(query)
     wants = wants_number(query.text), wants_rule(query.text)
     notes = [note_sizes(is_japanese=is_japanese) for is_japanese in in_japanese] if says_notes(limit) else None
     return snapshot.quotes.quote(snapshot.tokens.opened, asked, vector, rows, limit, notes, wants, whole=whole)
+
+
+def _meant(query: Query) -> FloatArray | None:
+    """The mean of all wordings: a synonym finds the sentence as well as it has found the article."""
+    vectors = [way.vector for way in query.wordings if way.vector is not None]
+    if len(vectors) < 2:  # noqa: PLR2004 - nothing to be a mean of
+        return vectors[0] if vectors else None
+    mean: FloatArray = np.mean(vectors, axis=0, dtype=np.float32)
+    mean /= np.linalg.norm(mean)
+    return mean
 
 
 def _asked_anyhow(snapshot: Snapshot, query: Query) -> Asked:

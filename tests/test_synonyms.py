@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from conftest import ARTICLES, FAKE, FakeEncoder, write_articles
 from hypothesis import given
@@ -16,6 +17,7 @@ from kbsearch.builder import build
 from kbsearch.config import FILE_NAME
 from kbsearch.errors import ConfigError, IndexCorrupt
 from kbsearch.query import MAX_QUERY_CHARS, prepare
+from kbsearch.quotes import QuoteIndex
 from kbsearch.rank import MODES
 from kbsearch.search import KnowledgeBase
 from kbsearch.store import Store
@@ -369,3 +371,28 @@ def test_rules_of_another_size_are_refused_when_the_index_is_opened(index: Path)
 def test_without_rules_a_question_has_one_wording(index: Path) -> None:
     assert ARTICLES
     assert len(prepare(KnowledgeBase.open(index).snapshot, "返却の送料", "hybrid").wordings) == 1
+
+
+def test_sentences_are_chosen_by_what_all_wordings_mean(
+    tmp_path: Path, fake_encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fake_encoder.name == FAKE
+    page = "# お支払い\n\n## 領収書はもらえますか？\n\n履歴から発行します。\n"
+    write_articles(tmp_path / "articles", {"faq.md": page, "synonyms.txt": "領収書, レシート\n"})
+    build(tmp_path / "articles", tmp_path / "index", encoder=FAKE)
+    asked: list[Any] = []
+    quote = QuoteIndex.quote
+
+    def noted(index: QuoteIndex, tokens: Any, terms: Any, vector: Any, *others: Any, **options: Any) -> Any:
+        asked.append(vector)
+        return quote(index, tokens, terms, vector, *others, **options)
+
+    monkeypatch.setattr(QuoteIndex, "quote", noted)
+    kb = KnowledgeBase.open(tmp_path / "index")
+    kb.search("レシートはもらえますか")
+    mean = sum(fake_encoder.encode_query(f"{word}はもらえますか") for word in ("レシート", "領収書"))
+    np.testing.assert_allclose(asked[0], mean / np.linalg.norm(mean), atol=1e-6)
+    kb.search("発行はできますか")
+    np.testing.assert_array_equal(asked[1], fake_encoder.encode_query("発行はできますか"))
+    kb.search("レシート", mode="lexical")
+    assert asked[2] is None
