@@ -104,9 +104,9 @@ def doubts(queries: Sequence[JudgedQuery], served: Collection[str]) -> list[str]
             f"{questions:,} {'question' if questions == 1 else 'questions'}: {_named(sorted(missing))}"
         )
     if double := sorted(name for name, count in Counter(query.id for query in queries).items() if count > 1):
-        found.append(
-            f"{len(double):,} ids are those of several questions each, which share their judgements: {_named(double)}"
-        )
+        said = "1 id is that" if len(double) == 1 else f"{len(double):,} ids are those"
+        each = "" if len(double) == 1 else " each"
+        found.append(f"{said} of several questions{each}, which share their judgements: {_named(double)}")
     return found
 
 

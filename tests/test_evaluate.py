@@ -197,7 +197,7 @@ def test_questions_with_one_id_are_told(files: tuple[Path, Path]) -> None:
     files[0].write_text(QUERIES + '{"id": "q1", "text": "送料"}\n{"id": "q1", "text": "着払い"}\n', "utf-8")
     queries = read_judgements(*files)
     assert doubts(queries, ["returns", "deadline", "password-en"]) == [
-        "1 ids are those of several questions each, which share their judgements: q1"
+        "1 id is that of several questions, which share their judgements: q1"
     ]
 
 
