@@ -5,7 +5,7 @@
 
 #include "core.h"
 
-enum { ENOUGH_FOR_TWO = 128, FEW_SAMPLED = 30, TIES = 3, CHOICES = 5, CROWD = 10, LEADS = 4 };
+enum { ENOUGH_FOR_TWO = 128, FEW_SAMPLED = 30, TIES = 3, CHOICES = 5, CROWD = 10, LEADS = 4, AHEAD = 4, LINE = 64 };
 
 static const float LEAST_SPREAD = 0.003f, BEHIND = 1e-4f;
 static const double TIE_WEIGHT = 1e-3;
@@ -137,19 +137,31 @@ static int titles_of(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways
     return 0;
 }
 
+/* The heading of a row, -1 where there is none; anything less: damage. */
+static int64_t heading_of(const kb_corpus *corpus, int64_t row, const kb_headings **headings) {
+    int second = row >= corpus->parts[0].rows;
+    *headings = corpus->parts[second].headings;
+    if (!*headings) return -1;
+    row -= second ? corpus->parts[0].rows : 0;
+    int64_t at = row >= 0 && row < (*headings)->rows ? (*headings)->of_row[row] : -2;
+    return at < (*headings)->n && (*headings)->width == corpus->width ? at : -2;
+}
+
 /* Raises the cosine of an article's title to that of the nearest heading above one of its n rows. */
 static int headings_of(const kb_corpus *corpus, const kb_way *ways, int64_t n_ways, const kb_asking *asking,
                        const int64_t *rows, int64_t n, const int64_t *group, float *titles) {
-    int64_t first = below(rows, n, corpus->parts[0].rows), last = -1;
-    for (int64_t r = 0; r < n; r++) {
-        const kb_headings *headings = corpus->parts[r >= first].headings;
-        if (!headings) continue;
-        int64_t row = rows[r] - (r < first ? 0 : corpus->parts[0].rows), at = -2;
-        if (row >= 0 && row < headings->rows) at = headings->of_row[row];
-        if (at < -1 || at >= headings->n || headings->width != corpus->width) return KB_CORRUPT;
-        int is_known = r && r != first && at == last && group[r] == group[r - 1]; /* rows of one section */
-        last = at;
-        if (at < 0 || is_known || (r < first && at == asking->withheld)) continue;
+    const kb_headings *headings, *before = NULL;
+    for (int64_t r = 0, last = -1; r < n; r++) {
+        if (r + AHEAD < n) { /* codes lie all over the file */
+            int64_t next = heading_of(corpus, rows[r + AHEAD], &headings);
+            for (int64_t i = 0; next >= 0 && i < corpus->width; i += LINE)
+                __builtin_prefetch(headings->codes + next * corpus->width + i);
+        }
+        int64_t at = heading_of(corpus, rows[r], &headings);
+        if (at < -1) return KB_CORRUPT;
+        int is_known = r && headings == before && at == last && group[r] == group[r - 1]; /* rows of one section */
+        last = at, before = headings;
+        if (at < 0 || is_known || (headings == corpus->parts[0].headings && at == asking->withheld)) continue;
         for (int64_t way = 0; way < n_ways; way++) {
             if (!ways[way].vector) continue;
             float cosine;
