@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kbsearch.bm25 import STREAMS
+from kbsearch.coded import InCodes
 from kbsearch.columns import load_column, save_column
 from kbsearch.content import Amended, Content, Head, head_of
 from kbsearch.crosscheck import CODES, check_translations, distinct_ids, translation_groups
 from kbsearch.embed import text_key
 from kbsearch.headings import numbers_of
 from kbsearch.inheritance import page_of
-from kbsearch.known import InCodes, InFile
+from kbsearch.known import InFile
 from kbsearch.lineage import Page
 from kbsearch.quotes import units_of
 from kbsearch.related import Titled, write_related

@@ -36,7 +36,6 @@ _LONGEST_SNIPPET: Final = 1_200
 _LONG_SNIPPET: Final = 320  # where nothing deeper is wanted
 _TRIES: Final = 5
 _MOST_UNLIKELY: Final = 3
-_HTML_HEADING: Final = re.compile(r"(?<=<h)[1-6](?=[ >])|(?<=</h)[1-6](?=>)")
 _CONTACT: Final = {True: "お問い合わせ: ", False: "Contact us: "}
 
 
@@ -135,11 +134,6 @@ def _shares(several: int, confidence: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _below_the_title(level: re.Match[str]) -> str:
-    """The headings of an article are below its title, which is an ``h3`` there; in Markdown they begin with ``##``."""
-    return str(min(max(int(level[0]), 2) + 2, 6))
-
-
 class _Filler:
     """Makes the text of a hit as deep as it fits."""
 
@@ -229,7 +223,7 @@ class _Filler:
         match self._budget.form:
             case "html":
                 head = f'<h3 data-handle="{html.escape(hit.handle)}">{html.escape(title)}</h3>'
-                text = f"<article>{head}{_HTML_HEADING.sub(_below_the_title, body)}</article>"
+                text = f"<article>{head}{body}</article>"
             case "markdown":
                 line = f"**{render_line(title, (), 'markdown')}** ({hit.handle})"
                 text = f"{line}\n\n{body}" if body else line

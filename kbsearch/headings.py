@@ -12,7 +12,7 @@ Use: :func:`write_headings` in a build, then :func:`open_headings` for :class:`k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,15 +23,12 @@ from kbsearch.errors import IndexCorrupt
 from kbsearch.structures import Headings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kbsearch.known import Known
-    from kbsearch.model import FloatArray
 
 __all__ = ["numbers_of", "open_headings", "write_headings"]
-
-_BLOCK: Final = 4096
 
 
 def write_headings(folder: Path, headings: Sequence[str], known: Known, dimension: int) -> None:
@@ -41,7 +38,7 @@ def write_headings(folder: Path, headings: Sequence[str], known: Known, dimensio
     of_rows = np.array([numbers.get(heading, -1) for heading in headings], dtype=np.int32)
     save_column(folder / "rows.npy", of_rows)
     keys = [text_key(heading) for heading in numbers]
-    write_coded(folder, keys, _blocks(keys, known), dimension)
+    write_coded(folder, keys, known.blocks(keys), dimension)
 
 
 def open_headings(folder: Path, rows: int, dimension: int) -> Headings:
@@ -62,8 +59,3 @@ def numbers_of(folder: Path, rows: Sequence[int]) -> list[int]:
     if max(rows, default=-1) >= len(of_rows):
         raise IndexCorrupt(folder / "rows.npy", f"at least {max(rows) + 1} rows", str(len(of_rows)))
     return [number for number in np.unique(of_rows[list(rows)]).tolist() if number >= 0]
-
-
-def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
-    for start in range(0, len(keys), _BLOCK):
-        yield known.stacked(keys[start : start + _BLOCK])

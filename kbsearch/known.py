@@ -12,15 +12,16 @@ Never: map the files. What was read through a map counts as this process's memor
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from kbsearch.arrays import map_array, map_sound_array
+from kbsearch.arrays import map_array
 from kbsearch.errors import IndexCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
     _Read = Callable[[int, FloatArray], None]
 
-__all__ = ["InCodes", "InFile", "InMemory", "Known"]
+__all__ = ["InFile", "InMemory", "Known"]
 
-_KEY_BYTES = 32
+_BLOCK = 4096
 
 
 class InFile:
@@ -96,52 +97,15 @@ class InMemory:
         yield read
 
 
-class InCodes:
-    """Vectors as :mod:`kbsearch.coded` keeps them: 8 bits a number, and a scale.
+class Part(Protocol):
+    """Some vectors that are there."""
 
-    Parameters
-    ----------
-    folder, dimension
-        Where they are, and how long each is.
-    wanted
-        Only those with these numbers: a build after a few edits has no use for a million keys.
+    @property
+    def places(self) -> Mapping[str, int]:
+        """The number of the vector of each key."""
 
-    Raises
-    ------
-    IndexCorrupt
-        When the folder holds something else. One without vectors knows no key.
-    """
-
-    def __init__(self, folder: Path, dimension: int, wanted: Iterable[int] | None = None) -> None:
-        self._file, self._dimension = folder / "codes.npy", dimension
-        self.places: dict[str, int] = {}
-        if not self._file.exists():
-            return
-        codes, scales, keys = (map_sound_array(folder / f"{name}.npy", name) for name in ("codes", "scales", "keys"))
-        shapes = codes.shape, scales.shape, keys.shape
-        kinds = [(each.dtype, each.flags.c_contiguous) for each in (codes, scales, keys)]
-        right = [(np.dtype(kind), True) for kind in (np.int8, np.float32, np.uint8)]
-        if shapes != ((len(keys), dimension), (len(keys),), (len(keys), _KEY_BYTES)) or kinds != right:
-            raise IndexCorrupt(folder, "codes, scales and keys of the same texts", f"those of shape {shapes}")
-        self._first, self._scales = codes.offset, np.array(scales)
-        for place in range(len(keys)) if wanted is None else wanted:
-            if place >= len(keys):
-                raise IndexCorrupt(folder, f"at least {place + 1} vectors", str(len(keys)))
-            self.places[keys[place].tobytes().hex()] = place
-
-    @contextmanager
-    def opened(self) -> Iterator[_Read]:
-        """As :meth:`InFile.opened`."""
-        codes = np.empty(self._dimension, np.int8)
-        with self._file.open("rb", buffering=0) as source:
-
-            def read(place: int, vector: FloatArray) -> None:
-                source.seek(self._first + place * self._dimension)
-                if source.readinto(codes.data) != codes.nbytes:
-                    raise IndexCorrupt(self._file, f"a vector in place {place}", "its end")
-                np.multiply(codes, self._scales[place], out=vector)
-
-            yield read
+    def opened(self) -> AbstractContextManager[Callable[[int, FloatArray], None]]:
+        """Give what reads a vector, by its place, into an array."""
 
 
 class Known:
@@ -155,7 +119,7 @@ class Known:
         Of those that know a key, the first is asked.
     """
 
-    def __init__(self, dimension: int, parts: Sequence[InFile | InMemory | InCodes]) -> None:
+    def __init__(self, dimension: int, parts: Sequence[Part]) -> None:
         self._dimension, self._parts = dimension, parts
 
     def __contains__(self, key: str) -> bool:
@@ -180,3 +144,8 @@ class Known:
                 else:
                     raise KeyError(key)
         return vectors
+
+    def blocks(self, keys: Sequence[str]) -> Iterator[FloatArray]:
+        """The same, some thousand at a time: nobody has to hold them all."""
+        for start in range(0, len(keys), _BLOCK):
+            yield self.stacked(keys[start : start + _BLOCK])

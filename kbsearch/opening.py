@@ -153,12 +153,12 @@ def _further(related: tuple[Related, ...], contact: Related | None, lang: str) -
     ]
 
 
-def _written(markdown: str, form: Form, lang: str) -> str:
+def _written(markdown: str, form: Form, lang: str, *, is_titled: bool = False) -> str:
     if form == "markdown":
         return markdown
     from kbsearch.markdown import write  # the parser, which a search does without
 
-    return write(markdown, form, lang)
+    return write(markdown, form, lang, is_titled=is_titled)
 
 
 class PageSource:
@@ -191,10 +191,11 @@ class PageSource:
                 from kbsearch.markdown import below_title  # the parser, as in _written
 
                 source = below_title(source, article.title, article.lang)
-            return _written(source, form, article.lang)
+            return _written(source, form, article.lang, is_titled=is_titled)
         anchor = handle.partition("#")[2]
         sections = [number for number, section in enumerate(article.sections) if section.anchor == anchor]
-        return _written(section_view(article, sections[0] if sections else 0).markdown, form, article.lang)
+        markdown = section_view(article, sections[0] if sections else 0).markdown
+        return _written(markdown, form, article.lang, is_titled=is_titled)
 
     def count(self, text: str) -> int:
         """Tokens."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kbsearch.arrays import HEADERS
+from kbsearch.coded import InCodes
 from kbsearch.content import Content
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt, IndexIncompatible, IndexNotFound
-from kbsearch.known import InCodes, InFile, InMemory
+from kbsearch.known import InFile, InMemory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kbsearch.known import Known
-    from kbsearch.model import Article, FloatArray, Passage
+    from kbsearch.model import Article, Passage
     from kbsearch.rows import Row
     from kbsearch.units import Unit
 
@@ -27,8 +27,6 @@ __all__ = ["MOST_ROWS", "Quotable", "sentence_texts"]
 MOST_ROWS: Final = 200_000
 """Beyond so many passages sentences are not encoded unless it is asked for: they take as long as the passages do again,
 and 400 bytes each."""
-
-_BLOCK: Final = 4096
 
 
 class Quotable(Mapping[str, str]):
@@ -88,11 +86,7 @@ class Quotable(Mapping[str, str]):
     def write_vectors(self, known: Known, dimension: int) -> None:
         """Write the vectors of all units, which ``known`` has."""
         if self._has_vectors:
-            self._writer.write_vectors(self._keys, self._blocks(known), dimension)
-
-    def _blocks(self, known: Known) -> Iterator[FloatArray]:
-        for start in range(0, len(self._keys), _BLOCK):
-            yield known.stacked(self._keys[start : start + _BLOCK])
+            self._writer.write_vectors(self._keys, known.blocks(self._keys), dimension)
 
     def __getitem__(self, key: str) -> str:
         return self._text(*self._places[key])

@@ -318,7 +318,7 @@ class Corpus(ctypes.Structure):
             part = self.parts[place]
             part.tokens, part.rows = ctypes.pointer(tokens), tokens.n_rows
             rows += tokens.n_rows
-            if vectors is None or titles is None:
+            if vectors is None or titles is None or headings is None:
                 continue
             self.width = vectors.shape[1]
             if len(vectors) != tokens.n_rows or titles.shape[1:] != vectors.shape[1:]:
@@ -326,8 +326,6 @@ class Corpus(ctypes.Structure):
             part.vectors, part.titles = address(vectors, F32), address(titles, F32)
             part.articles = len(titles)
             articles += len(titles)
-            if headings is None:
-                continue
             if (headings.rows, headings.width) != (tokens.n_rows, self.width):
                 raise AssertionError("a heading or none for each row, with vectors as long as those of the rows")
             part.headings = ctypes.pointer(headings)

@@ -20,13 +20,13 @@ from kbsearch.vocabulary import write_vocabulary
 from kbsearch.wordlist import WordList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from kbsearch.handles import Entry
     from kbsearch.known import Known
-    from kbsearch.model import Article, ArticleWarning, FloatArray, Progress, RowArray, Weights
+    from kbsearch.model import Article, ArticleWarning, Progress, RowArray, Weights
     from kbsearch.rows import Row
     from kbsearch.store import Files
 
@@ -34,7 +34,6 @@ __all__ = ["Written", "sorted_warnings", "write_dense", "write_terms", "write_te
 
 
 _SAMPLE: Final = 400
-_VECTORS_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,8 @@ def write_dense(
     """
     keys = [row.key for row in written.rows]
     title_keys = [text_key(article.title) for article in written.articles]
-    write_vectors(files.title_vectors, _blocks(title_keys, known), (len(title_keys), dimension))
-    write_vectors(files.vectors, _blocks(keys, known), (len(keys), dimension))
+    write_vectors(files.title_vectors, known.blocks(title_keys), (len(title_keys), dimension))
+    write_vectors(files.vectors, known.blocks(keys), (len(keys), dimension))
     write_headings(files.headings, [row.heading for row in written.rows], coded, dimension)
     of_rows = written.is_japanese[written.article_of_row]
     samples = [_sample(keys, np.flatnonzero(of_rows == script)) for script in (False, True)]
@@ -149,8 +148,3 @@ def _sample(keys: Sequence[str], among: RowArray) -> RowArray:
 def _statistics(keys: Sequence[str], known: Known) -> dict[str, float]:
     mean, spread = cosine_statistics(known.stacked([keys[place] for place in _sample(keys, np.arange(len(keys)))]))
     return {"mean": mean, "spread": spread}
-
-
-def _blocks(keys: Sequence[str], known: Known) -> Iterator[FloatArray]:
-    for start in range(0, len(keys), _VECTORS_AT_ONCE):
-        yield known.stacked(keys[start : start + _VECTORS_AT_ONCE])

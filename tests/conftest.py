@@ -21,12 +21,14 @@ from kbsearch import embed
 from kbsearch.builder import build
 from kbsearch.rank import MODES
 from kbsearch.search import KnowledgeBase
+from kbsearch.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kbsearch.model import FloatArray
     from kbsearch.overviews import BuildReport
+    from kbsearch.store import Files
 
 FAKE = "fake"
 
@@ -250,6 +252,13 @@ def write_articles(folder: Path, articles: Mapping[str, str | bytes]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder
+
+
+def files_of(index: Path) -> Files:
+    """Where the parts of the generation in force are."""
+    generation = Store(index).open()
+    generation.close()
+    return generation.files
 
 
 def answers(kb: KnowledgeBase, questions: Sequence[str] = QUESTIONS, **options: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import FAKE, write_articles
+from conftest import FAKE, files_of, write_articles
 
 from kbsearch.builder import build
 from kbsearch.embed import text_key
@@ -19,7 +19,6 @@ from kbsearch.pooling import candidates
 from kbsearch.query import prepare
 from kbsearch.retrieve import judged
 from kbsearch.search import KnowledgeBase
-from kbsearch.store import Files, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,12 +60,6 @@ def faq(tmp_path: Path, fake_encoder: FakeEncoder) -> Path:
     articles = write_articles(tmp_path / "articles", {"faq.md": FAQ, "other.md": OTHER})
     build(articles, tmp_path / "index", encoder=FAKE)
     return tmp_path / "index"
-
-
-def files_of(index: Path) -> Files:
-    generation = Store(index).open()
-    generation.close()
-    return generation.files
 
 
 def title_cosine(snapshot: Snapshot, found: Judged) -> float:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from kbsearch.coded import InCodes
 from kbsearch.embed import text_key
 from kbsearch.errors import IndexCorrupt
 from kbsearch.journal import Journal
-from kbsearch.known import InCodes, InFile, InMemory, Known
+from kbsearch.known import InFile, InMemory, Known
 from kbsearch.quotes import QuoteWriter, units_of
 from kbsearch.units import Unit
 

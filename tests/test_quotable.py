@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import ARTICLES, FAKE, FakeEncoder, answers, write_articles
+from conftest import ARTICLES, FAKE, FakeEncoder, answers, files_of, write_articles
 
 from kbsearch import builder, embed
 from kbsearch.builder import build
@@ -17,7 +17,6 @@ from kbsearch.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kbsearch.store import Files
 
 LONG = """---
 title: 保証
@@ -35,12 +34,6 @@ title: 保証
 def small_deltas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kbsearch.delta.FEWEST_PASSAGES", 0)
     monkeypatch.setattr("kbsearch.delta.MOST_CHANGED", 0.9)
-
-
-def files_of(index: Path) -> Files:
-    generation = Store(index).open()
-    generation.close()
-    return generation.files
 
 
 def has_delta(index: Path) -> bool:

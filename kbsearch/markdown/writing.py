@@ -39,15 +39,17 @@ _PARSER.use(footnote_plugin).use(deflist_plugin)
 _PARSER.use(container_plugin, "note", validate=lambda params, _markup: bool(params.strip()))
 
 
-def write(markdown: str, form: Form, lang: str) -> str:
+def write(markdown: str, form: Form, lang: str, *, is_titled: bool = False) -> str:
     """Write Markdown in a form; ``ansi`` is plain text without control characters, ``markdown`` stays as it is.
+
+    ``is_titled``: the title stands above it, as an ``h3`` in HTML, and the headings are below that.
 
     Links that lead out are spelt out in ``text``, kept in ``html``, and only their words are read in ``speech``.
     """
     if form == "markdown":
         return markdown
     if form == "html":
-        return _html(markdown)
+        return _html(markdown, is_titled=is_titled)
     blocks = group_details(read_blocks(repair(markdown), 0, lang, spells_links=form != "speech"))
     lines = "\n".join(text for text in map(_text, blocks) if text)
     if form == "speech":
@@ -75,8 +77,11 @@ def _text(block: Block) -> str:
     return heading_text(block) if block.kind == "heading" else block.text()
 
 
-def _html(markdown: str) -> str:
+def _html(markdown: str, *, is_titled: bool) -> str:
     tokens = list(_shown(_PARSER.parse(f"{repair(markdown)}\n\n", {})))
+    for token in tokens if is_titled else ():
+        if token.type in {"heading_open", "heading_close"}:  # an article's own begin with the second level
+            token.tag = f"h{min(max(int(token.tag[1:]), 2) + 2, 6)}"
     rendered: str = _PARSER.renderer.render(tokens, _PARSER.options, {})
     return rendered.strip()
 
